@@ -96,7 +96,12 @@ class Engine(Protocol):
     @property
     def info(self) -> EngineInfo: ...
 
-    def tokenize(self, text: str, *, special: bool = False) -> list[int]: ...
+    @property
+    def lead(self) -> list[int]:
+        """The token(s) to read a bare text behind: BOS, or what the model has in its place."""
+        ...
+
+    def tokenize(self, text: str, *, bos: bool = True, special: bool = False) -> list[int]: ...
 
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
         """Text of each token, characters that span tokens given to the last of them."""

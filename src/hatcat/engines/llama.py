@@ -83,23 +83,30 @@ class LlamaEngine:
 
     # --- text ---------------------------------------------------------------------------------------------------
 
-    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+    @property
+    def lead(self) -> list[int]:
+        """BOS, or the end-of-text token where a model has no BOS: what a text of its own begins behind."""
+        bos = self._lib.llama_vocab_bos(self._vocab)
+        token = bos if bos >= 0 else self._lib.llama_vocab_eos(self._vocab)
+        return [token] if token >= 0 else []
+
+    def tokenize(self, text: str, *, bos: bool = True, special: bool = False) -> list[int]:
         """Token ids of a text. With ``special`` the model's control tokens are recognised in it.
 
-        A leading BOS is added where the model asks for one. Raises InvalidRequest for text that is not Unicode.
+        With ``bos`` a leading BOS is added where the model asks for one. Raises InvalidRequest for text that is not
+        Unicode.
         """
         try:
             data = text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise InvalidRequest(f"the text holds a lone surrogate at character {error.start}") from error
-        bos = self._lib.llama_vocab_bos(self._vocab)
         capacity = len(data) + 2
         buffer = ffi.new("llama_token[]", capacity)
-        n = self._lib.llama_tokenize(self._vocab, data, len(data), buffer, capacity, True, special)
+        n = self._lib.llama_tokenize(self._vocab, data, len(data), buffer, capacity, bos, special)
         if n < 0:
             raise EngineError(f"the tokenizer failed on a text of {len(data)} bytes")
         ids: list[int] = ffi.unpack(buffer, n)
-        if len(ids) > 1 and ids[0] == bos == ids[1]:  # the template wrote it and the tokenizer added another
+        if len(ids) > 1 and ids[0] == ids[1] == self._lib.llama_vocab_bos(self._vocab):  # the template wrote one too
             del ids[0]
         return ids
 

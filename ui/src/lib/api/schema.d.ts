@@ -171,7 +171,7 @@ export interface components {
              * @default assistant
              * @constant
              */
-            role: "assistant";
+            role?: "assistant";
             /** Content */
             content: string;
             /** Refusal */
@@ -201,7 +201,7 @@ export interface components {
              * @default chat.completion.chunk
              * @constant
              */
-            object: "chat.completion.chunk";
+            object?: "chat.completion.chunk";
             /** Created */
             created: number;
             /** Model */
@@ -222,7 +222,7 @@ export interface components {
              * @default chat.completion
              * @constant
              */
-            object: "chat.completion";
+            object?: "chat.completion";
             /** Created */
             created: number;
             /** Model */
@@ -320,7 +320,7 @@ export interface components {
              * @default text_completion
              * @constant
              */
-            object: "text_completion";
+            object?: "text_completion";
             /** Created */
             created: number;
             /** Model */
@@ -471,12 +471,12 @@ export interface components {
              * @default summary
              * @enum {string}
              */
-            detail: "tokens" | "summary" | "off";
+            detail?: "tokens" | "summary" | "off";
             /**
              * Top
              * @default 5
              */
-            top: number;
+            top?: number;
             /** Watch */
             watch?: string[];
             /**
@@ -484,7 +484,7 @@ export interface components {
              * @default report
              * @enum {string}
              */
-            on_alert: "report" | "stop";
+            on_alert?: "report" | "stop";
             /** Steer */
             steer?: unknown[] | null;
             /**
@@ -492,7 +492,7 @@ export interface components {
              * @default off
              * @enum {string}
              */
-            second_look: "always" | "triggered" | "end" | "off";
+            second_look?: "always" | "triggered" | "end" | "off";
         };
         /**
          * HatcatResponse
@@ -504,7 +504,7 @@ export interface components {
              * @description Index of the choice these readings belong to.
              * @default 0
              */
-            choice: number;
+            choice?: number;
             /** Tokens */
             tokens?: components["schemas"]["TokenReading"][] | null;
             /** Alerts */
@@ -553,14 +553,14 @@ export interface components {
              * @default model
              * @constant
              */
-            object: "model";
+            object?: "model";
             /** Created */
             created: number;
             /**
              * Owned By
              * @default hatcat
              */
-            owned_by: string;
+            owned_by?: string;
         };
         /** ModelInfo */
         ModelInfo: {
@@ -601,7 +601,7 @@ export interface components {
              * @default list
              * @constant
              */
-            object: "list";
+            object?: "list";
             /** Data */
             data: components["schemas"]["Model"][];
         };
@@ -665,7 +665,7 @@ export interface components {
              * Top
              * @default 5
              */
-            top: number;
+            top?: number;
             /** Watch */
             watch?: string[];
         };
@@ -683,12 +683,12 @@ export interface components {
              * Include Usage
              * @default false
              */
-            include_usage: boolean;
+            include_usage?: boolean;
             /**
              * Include Obfuscation
              * @default false
              */
-            include_obfuscation: boolean;
+            include_obfuscation?: boolean;
         };
         /** Summary */
         Summary: {

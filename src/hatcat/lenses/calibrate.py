@@ -1,0 +1,118 @@
+"""Calibration: what benign traffic of the served model scores, so that a reading means the same for every concept.
+
+The model answers authored harmless prompts, half of them with a harmless context (a persona, a domain assistant, a
+document, earlier turns). The answers' tokens give the percentiles of every lens; their largest gaps between
+activation and text give the null distribution of the divergence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hatcat.engines.base import EMBEDDING, Engine, Request, Sampling
+from hatcat.lenses.gap import BLOCK_TOKENS, smooth_gaps, gaps
+from hatcat.lenses.pack import GRID, Array, Calibration, LensPack, percentiles, running_mean
+
+ANSWER_TOKENS = 48
+
+
+@dataclass(frozen=True)
+class Benign:
+    """The harmless prompts to answer. ``count`` of them, spread over the kinds."""
+
+    count: int | None = None
+    answer_tokens: int = ANSWER_TOKENS
+
+    @cached_property
+    def conversations(self) -> list[Sequence[Mapping[str, Any]]]:
+        lines = files("hatcat").joinpath("data", "benign.jsonl").read_text(encoding="utf-8").splitlines()
+        every = [json.loads(line)["messages"] for line in lines]
+        if self.count is None or self.count >= len(every):
+            return every
+        return [every[i * len(every) // self.count] for i in range(self.count)]
+
+    def key(self) -> str:
+        content = json.dumps([self.conversations, self.answer_tokens])
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def estimate(self, seconds_per_text: float) -> float:
+        """Seconds that answering them will take, from the seconds that reading a training text takes.
+
+        A text has about 22 tokens, a prompt 40; a generated token costs about two read ones.
+        """
+        per_token = seconds_per_text / 22
+        return len(self.conversations) * (40 + 2 * self.answer_tokens) * per_token
+
+
+def answers(engine: Engine, benign: Benign, work: Path) -> Iterator[tuple[list[int], list[int]]]:
+    """(prompt ids, answer ids) of every benign conversation, generated once per runtime and kept in ``work``."""
+    path = work / f"benign-{engine.info.runtime}-{benign.key()}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = _kept_answers(path)
+    for i, messages in enumerate(benign.conversations):
+        prompt = engine.chat(messages)
+        if i >= len(kept):
+            request = Request(prompt, benign.answer_tokens, Sampling(seed=i))
+            answer = [token.id for step in engine.generate([request]) for token in step.tokens]
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(answer) + "\n")
+            yield prompt, answer
+        else:
+            yield prompt, kept[i]
+
+
+def _kept_answers(path: Path) -> list[list[int]]:
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    if lines[-1]:  # a line that a kill cut off
+        path.write_text("".join(line + "\n" for line in lines[:-1]), encoding="utf-8")
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def calibrate(
+    engine: Engine, lenses: LensPack, benign: Benign, work: Path
+) -> Iterator[tuple[int, int, float | None]]:
+    """Put a calibration for the engine's runtime into ``lenses``; yields (answers done, of, seconds left)."""
+    started = time.monotonic()
+    layers = (EMBEDDING, *lenses.header.layers)
+    activation: list[Array] = []
+    text: list[Array] = []
+    total = len(benign.conversations)
+    for i, (prompt, answer) in enumerate(answers(engine, benign, work)):
+        if answer:
+            states = engine.read([*prompt, *answer], layers)[len(prompt) :]
+            activation.append(lenses.score(states[:, 1:]))
+            text.append(lenses.score_text(running_mean(states[:, 0], lenses.header.text_window)))
+        yield i + 1, total, (time.monotonic() - started) / (i + 1) * (total - i - 1)
+    lenses.calibrations[engine.info.runtime] = tables(activation, text)
+    lenses.header.runtimes[engine.info.runtime] = {
+        "tokens": sum(len(a) for a in activation), "answers": len(activation), "block_tokens": BLOCK_TOKENS,
+        "quantisation": engine.info.quantisation, "seconds": round(time.monotonic() - started, 1),
+    }  # fmt: skip
+
+
+def tables(activation: Sequence[Array], text: Sequence[Array]) -> Calibration:
+    """Quantile tables and the divergence's null distribution from raw scores ``[tokens, concepts]`` of each answer."""
+    tokens = sum(len(a) for a in activation)
+    activation_table = np.quantile(np.concatenate(activation), GRID / 100, axis=0).T.astype(np.float32)
+    text_table = np.quantile(np.concatenate(text), GRID / 100, axis=0).T.astype(np.float32)
+    maxima: list[Array] = []
+    blocks: list[Array] = []
+    for a, t in zip(activation, text, strict=True):
+        g = gaps(percentiles(a, activation_table, tokens), percentiles(t, text_table, tokens))
+        maxima.append(g.max(axis=1))
+        smooth = smooth_gaps(g)
+        blocks += [smooth[s : s + BLOCK_TOKENS].max(axis=0) for s in range(0, len(smooth), BLOCK_TOKENS)]
+    gap_table = np.quantile(np.concatenate(maxima), GRID / 100).astype(np.float32)
+    return Calibration(activation_table, text_table, gap_table, np.stack(blocks), tokens, BLOCK_TOKENS)

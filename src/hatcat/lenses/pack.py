@@ -1,0 +1,234 @@
+"""Lens packs: trained readers of one model, as ``lenses.safetensors`` + ``lenses.json``.
+
+A lens is linear: its score is a sum over one or more (layer, row, bias), so all concepts of a layer are one matrix.
+Scores are raw and never shown; a calibration table per runtime turns them into percentiles of benign traffic.
+The text lens reads the same way from the token embeddings alone (layer -1): what the words say without context.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from hatcat.errors import PackError
+
+FORMAT = 1
+Array = NDArray[np.float32]
+
+# Percentiles at which calibration tables hold the benign score: coarse below, fine where alarms are decided.
+GRID = np.concatenate([np.arange(0, 90, 5), np.arange(90, 99, 1), np.arange(99, 99.95, 0.1)]).astype(np.float32)
+
+
+class Card(BaseModel):
+    """Report card of one lens: held-out AUROC against its contrasts and against unrelated texts."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    auroc: float
+    auroc_random: float
+    text_control: float
+    n_positive: int
+    n_negative: int
+
+
+class Header(BaseModel):
+    """``lenses.json``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: int
+    pack: str
+    pack_version: str
+    model: str
+    source: str
+    layers: list[int]
+    text_window: int
+    concepts: list[str]
+    cards: list[Card]
+    runtimes: dict[str, dict[str, Any]]
+    trained: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Calibration:
+    """What benign traffic of one runtime scores.
+
+    ``activation`` and ``text`` are benign scores at the percentiles ``GRID``, float32 ``[concepts, grid]``.
+    ``gaps`` are benign token-level maxima of the gap at the percentiles ``GRID``. ``blocks`` holds the largest gap
+    of each concept in each benign block of ``block_tokens`` tokens, float32 ``[blocks, concepts]``.
+    """
+
+    activation: Array
+    text: Array
+    gaps: Array
+    blocks: Array
+    tokens: int
+    block_tokens: int
+
+
+@dataclass
+class LensPack:
+    """Lenses in memory. ``rows`` float32 ``[layers, concepts, d]``, ``bias`` ``[concepts]``; a layer that a lens does
+    not use is a row of zeros. ``text_rows`` ``[concepts, d]``, ``text_bias`` ``[concepts]``."""
+
+    header: Header
+    rows: Array
+    bias: Array
+    text_rows: Array
+    text_bias: Array
+    calibrations: dict[str, Calibration]
+
+    @property
+    def concepts(self) -> list[str]:
+        return self.header.concepts
+
+    def score(self, states: Array) -> Array:
+        """Raw scores ``[tokens, concepts]`` of states ``[tokens, layers, d]`` taken at ``header.layers``."""
+        return np.einsum("tld,lcd->tc", states, self.rows, optimize=True).astype(np.float32) + self.bias
+
+    def score_text(self, embeddings: Array) -> Array:
+        """Raw text scores ``[tokens, concepts]`` of windowed embedding means ``[tokens, d]``."""
+        scores: Array = embeddings @ self.text_rows.T + self.text_bias
+        return scores
+
+    def save(self, folder: Path) -> None:
+        """Write both files, the description last and atomically, so that a pack is whole or absent."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors: dict[str, NDArray[Any]] = {
+            "rows": self.rows.astype(np.float16), "bias": self.bias,
+            "text_rows": self.text_rows.astype(np.float16), "text_bias": self.text_bias,
+        }  # fmt: skip
+        for runtime, calibration in self.calibrations.items():
+            tensors[f"{runtime}.activation"] = calibration.activation
+            tensors[f"{runtime}.text"] = calibration.text
+            tensors[f"{runtime}.gaps"] = calibration.gaps
+            tensors[f"{runtime}.blocks"] = calibration.blocks.astype(np.float16)
+        weights, description = folder / "lenses.safetensors", folder / "lenses.json"
+        save_file(tensors, str(weights) + ".part")
+        Path(str(weights) + ".part").replace(weights)
+        part = Path(str(description) + ".part")
+        part.write_text(self.header.model_dump_json(indent=1) + "\n")
+        part.replace(description)
+
+    @classmethod
+    def load(cls, folder: Path, *, source: str | None = None) -> LensPack:
+        """Read and check a pack; with ``source`` also that it was made for those weights.
+
+        Raises PackError naming the file and the key that is wrong.
+        """
+        header = _load_header(folder / "lenses.json")
+        if source is not None and header.source != source:
+            raise PackError(
+                f"{folder}: these lenses were trained for {header.model} (weights {header.source[:12]}…), not for the "
+                f"model that is loaded (weights {source[:12]}…). Train them: `hatcat train --pack {header.pack}`",
+                code="pack_for_another_model",
+            )
+        path = folder / "lenses.safetensors"
+        tensors = _load_tensors(path)
+        n, layers = len(header.concepts), len(header.layers)
+        width = tensors["rows"].shape[-1] if "rows" in tensors and tensors["rows"].ndim == 3 else 0
+        shapes: dict[str, tuple[int | None, ...]] = {
+            "rows": (layers, n, width), "bias": (n,), "text_rows": (n, width), "text_bias": (n,),
+        }  # fmt: skip
+        for runtime in header.runtimes:
+            shapes |= {
+                f"{runtime}.activation": (n, len(GRID)), f"{runtime}.text": (n, len(GRID)),
+                f"{runtime}.gaps": (len(GRID),), f"{runtime}.blocks": (None, n),
+            }  # fmt: skip
+        arrays = {key: _checked(tensors, key, shape, path) for key, shape in shapes.items()}
+        calibrations = {
+            runtime: Calibration(
+                arrays[f"{runtime}.activation"], arrays[f"{runtime}.text"], arrays[f"{runtime}.gaps"],
+                arrays[f"{runtime}.blocks"], int(facts["tokens"]), int(facts["block_tokens"]),
+            )
+            for runtime, facts in header.runtimes.items()
+        }  # fmt: skip
+        return cls(header, arrays["rows"], arrays["bias"], arrays["text_rows"], arrays["text_bias"], calibrations)
+
+
+def percentiles(scores: Array, table: Array, n: int) -> Array:
+    """Percentiles 0-100 of ``scores`` ``[..., concepts]`` in ``table`` ``[concepts, grid]``, between grid points
+    linear. Beyond the last point the tail falls off exponentially at the table's own rate (peaks over threshold with
+    an exponential tail), up to 100·n/(n+1), the most that ``n`` benign tokens can show.
+    """
+    place = (scores[..., None] >= table).sum(-1)
+    low = np.clip(place - 1, 0, len(GRID) - 1)
+    high = np.clip(place, 0, len(GRID) - 1)
+    concept = np.arange(table.shape[0])
+    below, above = table[concept, low], table[concept, high]
+    step = np.where(above > below, (scores - below) / np.where(above > below, above - below, 1), 0)
+    inside = GRID[low] + np.clip(step, 0, 1) * (GRID[high] - GRID[low])
+    last, ref = table[:, -1], table[:, -10]
+    rate = np.maximum(last - ref, 1e-6) / np.log((100 - GRID[-10]) / (100 - GRID[-1]))
+    tail = 100 - (100 - GRID[-1]) * np.exp(-np.maximum(scores - last, 0) / rate)
+    result = np.where(place == len(GRID), tail, np.where(place == 0, 0, inside))
+    return np.minimum(result, 100 * n / (n + 1)).astype(np.float32)
+
+
+def running_mean(embeddings: Array, window: int, before: Sequence[Array] = ()) -> Array:
+    """Mean of each token's embedding and those of up to ``window - 1`` tokens before it, ``[tokens, d]``."""
+    history = np.concatenate([*(row[None] for row in before), embeddings]) if before else embeddings
+    total = np.cumsum(history, axis=0, dtype=np.float64)
+    shifted = np.vstack([np.zeros((1, history.shape[1])), total])
+    ends = np.arange(len(before) + 1, len(history) + 1)
+    starts = np.maximum(ends - window, 0)
+    return ((shifted[ends] - shifted[starts]) / (ends - starts)[:, None]).astype(np.float32)
+
+
+def _load_header(path: Path) -> Header:
+    try:
+        header = Header.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise PackError(f"{path}: no such file", code="unknown_pack") from error
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_input=False)[0]
+        raise PackError(f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}") from error
+    if header.format != FORMAT:
+        raise PackError(f"{path}: format {header.format}, but this version of hatcat reads format {FORMAT}")
+    if len(header.cards) != len(header.concepts):
+        raise PackError(f"{path}: cards: {len(header.cards)} for {len(header.concepts)} concepts")
+    for runtime, facts in header.runtimes.items():
+        if not {"tokens", "block_tokens"} <= facts.keys():
+            raise PackError(f"{path}: runtimes.{runtime}: needs tokens and block_tokens")
+    return header
+
+
+def _load_tensors(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(16)
+        if magic[:1] == b"\x80" or magic[:2] == b"PK":
+            raise PackError(f"{path}: a pickle or zip archive, not safetensors; it was not opened")
+        tensors: dict[str, NDArray[Any]] = load_file(path)
+    except FileNotFoundError as error:
+        raise PackError(f"{path}: no such file") from error
+    except (SafetensorError, ValueError, OSError) as error:
+        raise PackError(f"{path}: broken or cut off: {error}") from error
+    return tensors
+
+
+def _checked(tensors: dict[str, NDArray[Any]], key: str, shape: tuple[int | None, ...], path: Path) -> Array:
+    if key not in tensors:
+        raise PackError(f"{path}: the key {key!r} is missing")
+    array = tensors[key]
+    if array.ndim != len(shape) or any(s is not None and s != a for s, a in zip(shape, array.shape, strict=True)):
+        raise PackError(f"{path}: {key} has the shape {list(array.shape)}, not {list(shape)}")
+    result = array.astype(np.float32)
+    if not np.isfinite(result).all():
+        raise PackError(f"{path}: {key} holds values that are not finite numbers")
+    return result
+
+
+def describe(folder: Path) -> dict[str, Any]:
+    """The description of a pack as JSON, without its weights."""
+    described: dict[str, Any] = json.loads(_load_header(folder / "lenses.json").model_dump_json())
+    return described
