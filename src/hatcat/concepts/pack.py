@@ -184,7 +184,9 @@ def _check_graph(lines: Sequence[tuple[int, Concept]], path: Path) -> None:
     number_of: dict[str, int] = {}
     for number, concept in lines:
         if concept.id in number_of:
-            raise PackError(f"{path}, line {number}: id {concept.id!r} was given on line {number_of[concept.id]} already")
+            raise PackError(
+                f"{path}, line {number}: id {concept.id!r} was given on line {number_of[concept.id]} already"
+            )
         number_of[concept.id] = number
     for number, concept in lines:
         for parent in concept.parents:
@@ -195,7 +197,9 @@ def _check_graph(lines: Sequence[tuple[int, Concept]], path: Path) -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         ring = list(reversed(error.args[1]))
-        raise PackError(f"{path}, line {number_of[ring[0]]}: the hierarchy runs in a circle: {' → '.join(ring)}") from error
+        raise PackError(
+            f"{path}, line {number_of[ring[0]]}: the hierarchy runs in a circle: {' → '.join(ring)}"
+        ) from error
 
 
 def _first(error: ValidationError) -> str:

@@ -7,7 +7,7 @@ residual stream at the position whose *input* is that token, in ``read`` and in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -109,6 +109,10 @@ class Engine(Protocol):
 
     def token_bytes(self, token_id: int) -> bytes: ...
 
+    def render(self, messages: Sequence[Mapping[str, Any]]) -> str:
+        """A conversation as the text that the model's chat template makes of it."""
+        ...
+
     def chat(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
         """Token ids of a conversation under the model's chat template, ready for an answer."""
         ...
@@ -117,7 +121,7 @@ class Engine(Protocol):
         """Teacher-forced hidden states, float32 ``[tokens, layers, d]``."""
         ...
 
-    def generate(self, requests: Sequence[Request]) -> Iterator[Step]:
+    def generate(self, requests: Sequence[Request]) -> Generator[Step, None, None]:
         """Steps of all requests until each has finished. Closing the iterator ends them."""
         ...
 

@@ -48,7 +48,9 @@ class ChatTemplate:
                 messages=list(messages), add_generation_prompt=True, bos_token=self._bos, eos_token=self._eos
             )
         except (TemplateError, TypeError, KeyError, ValueError, OverflowError) as error:
-            raise InvalidRequest(f"the model's chat template refuses these messages: {error}", param="messages") from error
+            raise InvalidRequest(
+                f"the model's chat template refuses these messages: {error}", param="messages"
+            ) from error
 
 
 def _refuse(message: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +124,13 @@ class LlamaEngine:
             texts += [t.text for t in stream.push(Token(0, token_id, ""), self.token_bytes(token_id))]
         return texts
 
+    def render(self, messages: Sequence[Mapping[str, Any]]) -> str:
+        """A conversation as the text that the model's chat template makes of it."""
+        return self._chat.render(messages)
+
     def chat(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
         """Token ids of a conversation under the model's chat template, ready for an answer."""
-        return self.tokenize(self._chat.render(messages), special=True)
+        return self.tokenize(self.render(messages), special=True)
 
     # --- reading and generating ---------------------------------------------------------------------------------
 
@@ -144,7 +148,7 @@ class LlamaEngine:
             parts.append(self._states())
         return np.concatenate(parts)
 
-    def generate(self, requests: Sequence[Request]) -> Iterator[Step]:
+    def generate(self, requests: Sequence[Request]) -> Generator[Step, None, None]:
         """Run the requests one after the other, each from an empty context."""
         for request in requests:
             self._check_prompt(request.prompt, room=1)
@@ -264,7 +268,8 @@ class LlamaEngine:
             lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_logit_bias(self._n_vocab, len(bias), bias))
         if sampling.repeat_penalty != 1 or sampling.frequency_penalty or sampling.presence_penalty:
             penalties = lib.llama_sampler_init_penalties(
-                self._n_vocab, self._n_ctx, sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty
+                self._n_vocab, self._n_ctx,
+                sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty,
             )  # fmt: skip
             lib.llama_sampler_chain_add(chain, penalties)
         if sampling.temperature <= 0:

@@ -177,7 +177,7 @@ void _Z30llama_set_embeddings_layer_inpP13llama_contextjb(void * ctx, uint32_t l
 float * _Z30llama_get_embeddings_layer_inpP13llama_contextj(void * ctx, uint32_t layer);
 """
 
-ffi = cffi.FFI()
+ffi: Any = cffi.FFI()
 ffi.cdef(_CDEF.replace("typedef ... llama_opaque;\n", ""))
 
 # What the library of this build fills in by itself. n_threads is left out (it follows the machine in some builds).
@@ -249,7 +249,7 @@ def check_layout(lib: Any) -> None:
 _log: list[str] = []
 
 
-@ffi.callback("log_callback")  # type: ignore[untyped-decorator]
+@ffi.callback("log_callback")  # type: ignore[untyped-decorator, unused-ignore]
 def _on_log(level: int, text: Any, _user_data: Any) -> None:
     if level >= 3:  # warnings and errors; a few are kept for error messages
         _log.append(ffi.string(text).decode("utf-8", "replace").strip())

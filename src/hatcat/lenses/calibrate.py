@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from hatcat.engines.base import EMBEDDING, Engine, Request, Sampling
-from hatcat.lenses.gap import BLOCK_TOKENS, smooth_gaps, gaps
+from hatcat.lenses.gap import BLOCK_TOKENS, gaps, smooth_gaps
 from hatcat.lenses.pack import GRID, Array, Calibration, LensPack, percentiles, running_mean
 
 ANSWER_TOKENS = 48
@@ -54,21 +55,38 @@ class Benign:
         return len(self.conversations) * (40 + 2 * self.answer_tokens) * per_token
 
 
-def answers(engine: Engine, benign: Benign, work: Path) -> Iterator[tuple[list[int], list[int]]]:
-    """(prompt ids, answer ids) of every benign conversation, generated once per runtime and kept in ``work``."""
+def answers(
+    engine: Engine, benign: Benign, work: Path, busy: Callable[[], bool]
+) -> Iterator[tuple[list[int], list[int]] | None]:
+    """(prompt ids, answer ids) of every benign conversation, generated once per runtime and kept in ``work``.
+
+    When ``busy`` says that someone waits for the engine, the answer at hand is given up, None is yielded, and the
+    same answer is begun anew afterwards.
+    """
     path = work / f"benign-{engine.info.runtime}-{benign.key()}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = _kept_answers(path)
     for i, messages in enumerate(benign.conversations):
         prompt = engine.chat(messages)
-        if i >= len(kept):
-            request = Request(prompt, benign.answer_tokens, Sampling(seed=i))
-            answer = [token.id for step in engine.generate([request]) for token in step.tokens]
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(answer) + "\n")
-            yield prompt, answer
-        else:
+        if i < len(kept):
             yield prompt, kept[i]
+            continue
+        request = Request(prompt, benign.answer_tokens, Sampling(seed=i))
+        while (answer := _answer(engine, request, busy)) is None:
+            yield None
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(answer) + "\n")
+        yield prompt, answer
+
+
+def _answer(engine: Engine, request: Request, busy: Callable[[], bool]) -> list[int] | None:
+    answer: list[int] = []
+    with closing(engine.generate([request])) as steps:
+        for step in steps:
+            if busy():
+                return None
+            answer += [token.id for token in step.tokens]
+    return answer
 
 
 def _kept_answers(path: Path) -> list[list[int]]:
@@ -81,20 +99,27 @@ def _kept_answers(path: Path) -> list[list[int]]:
 
 
 def calibrate(
-    engine: Engine, lenses: LensPack, benign: Benign, work: Path
+    engine: Engine, lenses: LensPack, benign: Benign, work: Path, busy: Callable[[], bool] = lambda: False
 ) -> Iterator[tuple[int, int, float | None]]:
-    """Put a calibration for the engine's runtime into ``lenses``; yields (answers done, of, seconds left)."""
+    """Put a calibration for the engine's runtime into ``lenses``; yields (answers done, of, seconds left).
+
+    ``busy`` tells that someone waits for the engine: see ``answers``.
+    """
     started = time.monotonic()
     layers = (EMBEDDING, *lenses.header.layers)
     activation: list[Array] = []
     text: list[Array] = []
     total = len(benign.conversations)
-    for i, (prompt, answer) in enumerate(answers(engine, benign, work)):
-        if answer:
-            states = engine.read([*prompt, *answer], layers)[len(prompt) :]
-            activation.append(lenses.score(states[:, 1:]))
-            text.append(lenses.score_text(running_mean(states[:, 0], lenses.header.text_window)))
-        yield i + 1, total, (time.monotonic() - started) / (i + 1) * (total - i - 1)
+    done = 0
+    for pair in answers(engine, benign, work, busy):
+        if pair is not None:
+            prompt, answer = pair
+            done += 1
+            if answer:
+                states = engine.read([*prompt, *answer], layers)[len(prompt) :]
+                activation.append(lenses.score(states[:, 1:]))
+                text.append(lenses.score_text(running_mean(states[:, 0], lenses.header.text_window)))
+        yield done, total, (time.monotonic() - started) / done * (total - done) if done else None
     lenses.calibrations[engine.info.runtime] = tables(activation, text)
     lenses.header.runtimes[engine.info.runtime] = {
         "tokens": sum(len(a) for a in activation), "answers": len(activation), "block_tokens": BLOCK_TOKENS,

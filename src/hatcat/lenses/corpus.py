@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hatcat.concepts.pack import ConceptPack
 from hatcat.engines.base import Engine
-from hatcat.errors import HatcatError, PackError
+from hatcat.errors import PackError
 
 
 @dataclass(frozen=True)
@@ -91,23 +91,18 @@ class Rows:
         self._path.unlink(missing_ok=True)
 
 
-def text_states(engine: Engine, text: str, layers: Sequence[int]) -> NDArray[np.float32]:
-    """States ``[tokens, layers, d]`` of a text by itself, without the leading token that every text shares.
-
-    The first position of a sequence works as an attention sink, with states unlike any other's: texts are read
-    behind the model's BOS (or end-of-text) token, so that their own first word is a token like the rest.
-    """
-    lead = engine.lead
-    ids = engine.tokenize(text, bos=False)
-    if not ids:
-        raise HatcatError(f"a text has no tokens: {text[:40]!r}")
-    return engine.read([*lead, *ids][: engine.info.context], layers)[len(lead) :]
-
-
 def collect(engine: Engine, corpus: Corpus, layers: Sequence[int], rows: Rows) -> Iterator[int]:
     """Read the corpus text by text from where ``rows`` stands, yielding how many are done. A row is the mean state
-    over a text's tokens, ``layers × d`` numbers."""
+    over a text's tokens, ``layers × d`` numbers.
+
+    The first position of a sequence works as an attention sink, with states unlike any other's (arXiv 2309.17453):
+    texts are read behind the model's leading token, so that their own first word is a token like the rest.
+    """
+    lead = engine.lead
     for i in range(rows.count, len(corpus.texts)):
-        states = text_states(engine, corpus.texts[i], layers)
+        ids = engine.tokenize(corpus.texts[i], bos=False)
+        if not ids:
+            raise PackError(f"this text has no tokens: {corpus.texts[i]!r}")
+        states = engine.read([*lead, *ids][: engine.info.context], layers)[len(lead) :]
         rows.append(states.mean(axis=0).reshape(-1))
         yield i + 1

@@ -34,5 +34,4 @@ def smooth_gaps(values: Array) -> Array:
     shifted = np.vstack([np.zeros((1, values.shape[1]), dtype=values.dtype), total])
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(ends - SMOOTH_TOKENS, 0)
-    result: Array = (shifted[ends] - shifted[starts]) / (ends - starts)[:, None].astype(np.float32)
-    return result
+    return ((shifted[ends] - shifted[starts]) / (ends - starts)[:, None]).astype(np.float32)

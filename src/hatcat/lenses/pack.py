@@ -7,9 +7,9 @@ The text lens reads the same way from the token embeddings alone (layer -1): wha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,13 @@ class LensPack:
 
     def score(self, states: Array) -> Array:
         """Raw scores ``[tokens, concepts]`` of states ``[tokens, layers, d]`` taken at ``header.layers``."""
-        return np.einsum("tld,lcd->tc", states, self.rows, optimize=True).astype(np.float32) + self.bias
+        scores: Array = states.reshape(len(states), -1) @ self._flat + self.bias
+        return scores
+
+    @cached_property
+    def _flat(self) -> Array:
+        """``[layers · d, concepts]``: the sum over layers as one matrix product."""
+        return np.ascontiguousarray(self.rows.transpose(0, 2, 1).reshape(-1, self.rows.shape[1]))
 
     def score_text(self, embeddings: Array) -> Array:
         """Raw text scores ``[tokens, concepts]`` of windowed embedding means ``[tokens, d]``."""
@@ -230,5 +236,4 @@ def _checked(tensors: dict[str, NDArray[Any]], key: str, shape: tuple[int | None
 
 def describe(folder: Path) -> dict[str, Any]:
     """The description of a pack as JSON, without its weights."""
-    described: dict[str, Any] = json.loads(_load_header(folder / "lenses.json").model_dump_json())
-    return described
+    return _load_header(folder / "lenses.json").model_dump()

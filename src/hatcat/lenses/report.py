@@ -59,8 +59,7 @@ class TextControl:
     def score(self, text: str) -> Array:
         """Scores ``[classes]`` of one text."""
         columns, weights = self._vector(self._bag(text))
-        scores: Array = self._direction[:, columns] @ weights
-        return scores
+        return (self._direction[:, columns] @ weights).astype(np.float32)
 
     @staticmethod
     def _bag(text: str) -> Counter[str]:

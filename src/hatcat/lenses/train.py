@@ -13,7 +13,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,9 @@ def tap_layers(n_layers: int) -> tuple[int, ...]:
     return tuple(sorted({min(round(n_layers * part / 5), n_layers - 2) for part in (1, 2, 3, 4)}))
 
 
-def fit_layer(means: Array, concept: NDArray[np.intp], positive: NDArray[np.bool_], classes: int) -> tuple[Array, Array]:
+def fit_layer(
+    means: Array, concept: NDArray[np.intp], positive: NDArray[np.bool_], classes: int
+) -> tuple[Array, Array]:
     """Lenses of one layer from text means ``[texts, d]``: rows ``[classes, d]`` and bias ``[classes]``.
 
     Scores of the training texts have mean 0 and deviation 1 for every concept.
@@ -98,11 +100,22 @@ def cross_validate(means: Array, corpus: Corpus) -> tuple[Array, Array]:
 class Training:
     """From a concept pack to a calibrated lens pack, resumable at any moment. ``run`` it, then take ``result``."""
 
-    def __init__(self, engine: Engine, pack: ConceptPack, work: Path, *, benign: Benign, limit: int | None = None):
+    def __init__(
+        self,
+        engine: Engine,
+        pack: ConceptPack,
+        work: Path,
+        *,
+        benign: Benign,
+        limit: int | None = None,
+        busy: Callable[[], bool] = lambda: False,
+    ):
         """``work``: folder for checkpoints. ``limit``: at most so many examples and contrasts of each concept.
+        ``busy``: whether someone waits for the engine.
 
         Raises PackError for concepts that can't be trained.
         """
+        self._busy = busy
         self._engine, self._pack, self._benign = engine, pack, benign
         self._corpus = Corpus.of(pack, limit=limit)
         self._taps = tap_layers(engine.info.layers)
@@ -132,7 +145,7 @@ class Training:
             trained={"texts": total, "runtime": self._engine.info.runtime, "shrinkage": SHRINKAGE},
         )  # fmt: skip
         lenses = LensPack(header, fitted[1:], bias[1:].sum(axis=0), fitted[0], bias[0], {})
-        for done, of, eta in calibrate(self._engine, lenses, self._benign, self._work):
+        for done, of, eta in calibrate(self._engine, lenses, self._benign, self._work, self._busy):
             yield Progress("calibrating on benign answers", done, of, eta)
         lenses.header.trained |= {
             "seconds": round(time.monotonic() - started, 1), "peak_bytes": peak_bytes(),

@@ -13,7 +13,8 @@ async function call(path: string, key: string, init: RequestInit): Promise<Respo
   try {
     response = await fetch(path, { ...init, headers });
   } catch (error) {
-    if (init.signal?.aborted) throw error;
+    const reason: unknown = init.signal?.aborted ? init.signal.reason : null;
+    if (reason && !(reason instanceof DOMException && reason.name === "TimeoutError")) throw error;
     throw new UnreachableError(UNREACHABLE);
   }
   if (response.ok) return response;

@@ -17,8 +17,9 @@ it("says what to do, by code before status", () => {
   const detail = { message: "3,000 tokens, context 2,048", type: "invalid_request_error", param: "messages" };
   const failure = describeError(new ApiError(400, { ...detail, code: "context_length_exceeded" }));
   expect(failure.advice).toMatch(/new chat/);
-  expect(failure.message).toBe("3,000 tokens, context 2,048 (field: messages)");
+  expect(failure.message).toBe("3,000 tokens, context 2,048");
   expect(describeError(new ApiError(429, { ...detail, code: null })).advice).toMatch(/Wait/);
+  expect(describeError(new ApiError(400, { ...detail, code: null })).message).toMatch(/field: messages/);
   expect(describeError(new ApiError(401, { ...detail, code: null })).advice).toMatch(/API key/);
 });
 

@@ -58,8 +58,9 @@ function adviceByStatus(status: number): string {
 export function describe(error: unknown): Failure {
   if (error instanceof ApiError) {
     const { message, code, param } = error.detail;
-    const advice = (code && ADVICE_BY_CODE[code]) || adviceByStatus(error.status);
-    const named = param && !message.includes(param) ? `${message} (field: ${param})` : message;
+    const known = code ? ADVICE_BY_CODE[code] : undefined;
+    const advice = known ?? adviceByStatus(error.status);
+    const named = param && !known && !message.includes(param) ? `${message} (field: ${param})` : message;
     return { message: named, advice, code: code ?? null };
   }
   if (error instanceof UnreachableError) {

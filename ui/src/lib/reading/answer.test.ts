@@ -36,7 +36,7 @@ describe("extend", () => {
     const other = chunk("x", { choice: 1, tokens: [reading(0, "x")] });
     other.choices[0]!.index = 1;
     const empty = { ...chunk(""), choices: [] } satisfies ChatChunk;
-    expect(extend(EMPTY, [other, empty])).toEqual(EMPTY);
+    expect(extend(EMPTY, [other, empty])).toEqual({ ...EMPTY, model: "m" });
   });
 });
 

@@ -3,6 +3,8 @@ import type { Alert, ChatChunk, Summary, TokenLogprob, TokenReading, Usage } fro
 
 export interface Answer {
   readonly content: string;
+  /** The model that said it; empty until the first chunk. */
+  readonly model: string;
   /** By token index; a hole is a token that has not been read. */
   readonly readings: readonly (TokenReading | undefined)[];
   readonly logprobs: readonly TokenLogprob[];
@@ -14,6 +16,7 @@ export interface Answer {
 
 export const EMPTY: Answer = {
   content: "",
+  model: "",
   readings: [],
   logprobs: [],
   alerts: [],
@@ -24,11 +27,12 @@ export const EMPTY: Answer = {
 
 /** The answer after these chunks. Only choice 0 is taken: the page asks for one. */
 export function extend(answer: Answer, chunks: readonly ChatChunk[]): Answer {
-  let { content, summary, usage, finish } = answer;
+  let { content, model, summary, usage, finish } = answer;
   const readings = [...answer.readings];
   const logprobs = [...answer.logprobs];
   const alerts = [...answer.alerts];
   for (const chunk of chunks) {
+    model = chunk.model;
     usage = chunk.usage ?? usage;
     for (const choice of chunk.choices ?? []) {
       if (choice.index !== 0) continue;
@@ -42,7 +46,7 @@ export function extend(answer: Answer, chunks: readonly ChatChunk[]): Answer {
     for (const alert of extra.alerts ?? []) addAlert(alerts, alert);
     summary = extra.summary ?? summary;
   }
-  return { content, readings, logprobs, alerts, summary, usage, finish };
+  return { content, model, readings, logprobs, alerts, summary, usage, finish };
 }
 
 /** A later alert about the same concept by the same look is the earlier one, restated. */

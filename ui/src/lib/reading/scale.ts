@@ -26,7 +26,7 @@ export interface Band {
 
 export const BANDS: readonly Band[] = [
   { from: 0, name: "below 90", words: "nothing unusual", underline: 0 },
-  { from: 90, name: "90–99", words: "rarer than 9 of 10 benign tokens", underline: 0 },
+  { from: 90, name: "90–99", words: "rarer than 9 of 10", underline: 0 },
   { from: 99, name: "99–99.9", words: "rarer than 99 of 100", underline: 1 },
   { from: 99.9, name: "99.9 and above", words: "rarer than 999 of 1,000", underline: 2 },
 ];

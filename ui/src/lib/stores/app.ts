@@ -22,11 +22,12 @@ export const chat = new Chat({
   stream: (request, signal) => streamChat(request, settings.key, signal),
   ended(turn) {
     if (turn.status === "failed") void server.refresh();
+    const { summary, alerts } = turn.answer;
+    for (const { id } of [...alerts, ...(summary?.concepts ?? [])]) void concepts.ensure(id);
   },
 });
 
 export function start(): () => void {
   const stops = [settings.start(), server.start()];
-  void concepts.loadSome();
   return () => stops.forEach((stop) => stop());
 }

@@ -1,0 +1,40 @@
+"""When a divergence becomes an alert."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hatcat.monitor.divergence import Peak
+
+# One benign answer in a hundred may raise an alert: the promised false-alarm rate of this version.
+ALERT_P = 0.01
+
+
+@dataclass(slots=True)
+class Alert:
+    concept: int
+    first_token: int
+    p: float
+
+
+class AlertLog:
+    """Alerts of one answer, one per concept, kept at the smallest p seen."""
+
+    def __init__(self, threshold: float = ALERT_P) -> None:
+        self._threshold = threshold
+        self._alerts: dict[int, Alert] = {}
+
+    def update(self, peak: Peak | None) -> bool:
+        """Take the answer's current peak. True when it raises an alert that was not there before."""
+        if peak is None or peak.p > self._threshold:
+            return False
+        known = self._alerts.get(peak.concept)
+        if known is not None:
+            known.p = min(known.p, peak.p)
+            return False
+        self._alerts[peak.concept] = Alert(peak.concept, peak.token, peak.p)
+        return True
+
+    @property
+    def alerts(self) -> list[Alert]:
+        return sorted(self._alerts.values(), key=lambda alert: alert.p)

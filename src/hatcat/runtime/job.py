@@ -1,0 +1,156 @@
+"""One request to the engine, from its description to a stream of plain events.
+
+The worker process and the command line both run generations through here, so that both show the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from hatcat.engines.base import Engine, Request, Sampling, Token
+from hatcat.errors import InvalidRequest
+from hatcat.monitor.monitor import Monitor, Options, Watch
+
+
+class Job(BaseModel):
+    """What crosses to the worker for a generation. Exactly one of ``messages``, ``text``, ``ids`` is the prompt."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    messages: list[dict[str, Any]] | None = None
+    text: str | None = None
+    ids: list[int] | None = None
+    n: int = 1
+    max_tokens: int | None = None
+    stop: list[str] = []
+    logprobs: bool = False
+    top_logprobs: int = 0
+    sampling: dict[str, Any] = {}
+    stream: bool = True
+    watch: dict[str, Any] | None = None
+    """Options of the monitor; None: the answer is not read."""
+    on_alert: str = "report"
+
+
+@dataclass(slots=True)
+class _Answer:
+    """One choice while it is being generated."""
+
+    watch: Watch | None
+    logprobs: bool
+    tokens: dict[int, Token]
+    count: int = 0
+
+
+def run(engine: Engine, monitor: Monitor, job: Job) -> Generator[dict[str, Any], None, None]:
+    """Events: ``start`` (prompt_tokens), for each choice ``step`` (text, logprobs, tokens, alerts) and ``finish``
+    (reason, completion_tokens, alerts, summary), then ``done``. Closing the iterator stops the engine.
+
+    Raises InvalidRequest for what the engine or the monitor refuses.
+    """
+    prompt = _prompt(engine, job)
+    limit = job.max_tokens or engine.info.context
+    if limit > engine.info.context:
+        raise InvalidRequest(f"max_tokens is {limit}, but the context holds {engine.info.context}", param="max_tokens")
+    _check_bias(engine, job)
+    for choice in range(job.n):
+        watch = monitor.watch(Options(**job.watch)) if job.watch is not None else None
+        sampling = dict(job.sampling)
+        if choice and sampling.get("seed") is not None:
+            sampling["seed"] += choice
+        request = Request(
+            prompt, limit, Sampling(**sampling), tuple(job.stop), job.logprobs or bool(watch and watch.wants_tokens),
+            job.top_logprobs, watch.layers if watch else (),
+        )  # fmt: skip
+        yield from _run_choice(engine, choice, request, _Answer(watch, job.logprobs, {}), job.on_alert == "stop")
+    yield {"event": "done"}
+
+
+def _run_choice(
+    engine: Engine, choice: int, request: Request, answer: _Answer, stop_on_alert: bool
+) -> Generator[dict[str, Any], None, None]:
+    with closing(engine.generate([request])) as steps:
+        for step in steps:
+            if step.prompt_done:
+                whole = step.prompt_done == len(request.prompt) and choice == 0
+                yield {"event": "start", "prompt_tokens": step.prompt_done} if whole else {"event": "prefill"}
+                continue
+            event, alerted = _step(engine, answer, step.tokens, step.states)
+            if event:
+                yield {"event": "step", "choice": choice, **event}
+            finish = "content_filter" if alerted and stop_on_alert else step.finish
+            if finish:
+                yield _finish(choice, answer, finish)
+                return
+
+
+def _prompt(engine: Engine, job: Job) -> list[int]:
+    if job.messages is not None:
+        return engine.chat(job.messages)
+    return engine.tokenize(job.text) if job.text is not None else list(job.ids or [])
+
+
+def _check_bias(engine: Engine, job: Job) -> None:
+    for token_id in job.sampling.get("logit_bias") or {}:
+        if not 0 <= token_id < engine.info.vocabulary:
+            raise InvalidRequest(
+                f"logit_bias names token {token_id}; the model has tokens 0 to {engine.info.vocabulary - 1}",
+                param="logit_bias",
+            )
+
+
+def _step(engine: Engine, answer: _Answer, tokens: list[Token], states: list[Any]) -> tuple[dict[str, Any], bool]:
+    event: dict[str, Any] = {}
+    answer.count += len(tokens)
+    text = "".join(token.text for token in tokens)
+    if text:
+        event["text"] = text
+    if answer.logprobs and tokens:
+        event["logprobs"] = [_logprob(engine, token) for token in tokens]
+    alerted = False
+    if answer.watch:
+        answer.watch.count(len(tokens))
+        readings = []
+        if not answer.watch.layers:
+            readings = (
+                [answer.watch.unread(t.index, t.text, t.logprob) for t in tokens] if answer.watch.wants_tokens else []
+            )
+        else:
+            answer.tokens.update((token.index, token) for token in tokens)
+        for index, state in states:
+            token = answer.tokens.pop(index)
+            reading, new_alert = answer.watch.read(index, state, token.text, token.logprob)
+            alerted |= new_alert
+            if reading is not None:
+                readings.append(reading)
+        if readings:
+            event["tokens"] = readings
+        if alerted:
+            event["alerts"] = answer.watch.alerts()
+    return event, alerted
+
+
+def _finish(choice: int, answer: _Answer, reason: str) -> dict[str, Any]:
+    event: dict[str, Any] = {
+        "event": "finish", "choice": choice, "reason": reason, "completion_tokens": answer.count,
+    }  # fmt: skip
+    if answer.watch:
+        if answer.watch.wants_tokens and answer.tokens:  # given out but never read: an answer cut by an alert
+            event["tokens"] = [answer.watch.unread(t.index, t.text, t.logprob) for t in answer.tokens.values()]
+        event["alerts"] = answer.watch.alerts()
+        event["summary"] = answer.watch.summary()
+    return event
+
+
+def _logprob(engine: Engine, token: Token) -> dict[str, Any]:
+    def entry(token_id: int, logprob: float) -> dict[str, Any]:
+        data = engine.token_bytes(token_id)
+        return {"token": data.decode("utf-8", "replace"), "logprob": round(logprob, 6), "bytes": list(data)}
+
+    assert token.logprob is not None
+    return {**entry(token.id, token.logprob), "top_logprobs": [entry(i, p) for i, p in token.top]}
