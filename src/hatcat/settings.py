@@ -1,4 +1,4 @@
-"""Every setting in one place: config file, then environment (``HATCAT_*``), then command-line flag, each above the last.
+"""Every setting in one place: config file, then environment (``HATCAT_*``), then flag, each above the last.
 
 The config file is ``hatcat.toml`` in the working directory, or the file that ``HATCAT_CONFIG`` names.
 """

@@ -47,7 +47,15 @@ class ChatTemplate:
             return self._template.render(
                 messages=list(messages), add_generation_prompt=True, bos_token=self._bos, eos_token=self._eos
             )
-        except (TemplateError, TypeError, KeyError, ValueError, OverflowError) as error:
+        except (
+            TemplateError,
+            TypeError,
+            LookupError,
+            AttributeError,
+            ValueError,
+            ArithmeticError,
+            RecursionError,
+        ) as error:
             raise InvalidRequest(
                 f"the model's chat template refuses these messages: {error}", param="messages"
             ) from error

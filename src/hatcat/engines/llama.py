@@ -282,7 +282,9 @@ class LlamaEngine:
         if sampling.min_p > 0:
             lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_min_p(sampling.min_p, 1))
         lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_temp(sampling.temperature))
-        seed = int.from_bytes(os.urandom(4), "little") if sampling.seed is None else sampling.seed % 2**32
+        seed = (
+            int.from_bytes(os.urandom(4), "little") if sampling.seed is None else sampling.seed % (2**32 - 1)
+        )  # the last: "random"
         lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_dist(seed))
         return chain
 

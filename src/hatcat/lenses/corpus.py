@@ -87,9 +87,6 @@ class Rows:
     def load(self) -> NDArray[np.float32]:
         return np.fromfile(self._path, dtype=np.float32).reshape(-1, self._width)
 
-    def delete(self) -> None:
-        self._path.unlink(missing_ok=True)
-
 
 def collect(engine: Engine, corpus: Corpus, layers: Sequence[int], rows: Rows) -> Iterator[int]:
     """Read the corpus text by text from where ``rows`` stands, yielding how many are done. A row is the mean state

@@ -22,6 +22,8 @@ from safetensors.numpy import load_file, save_file
 from hatcat.errors import PackError
 
 FORMAT = 1
+# Held-out AUROC against contrasts from which a lens counts as good.
+GRADUATED = 0.85
 Array = NDArray[np.float32]
 
 # Percentiles at which calibration tables hold the benign score: coarse below, fine where alarms are decided.
@@ -187,7 +189,8 @@ def running_mean(embeddings: Array, window: int, before: Sequence[Array] = ()) -
     shifted = np.vstack([np.zeros((1, history.shape[1])), total])
     ends = np.arange(len(before) + 1, len(history) + 1)
     starts = np.maximum(ends - window, 0)
-    return ((shifted[ends] - shifted[starts]) / (ends - starts)[:, None]).astype(np.float32)
+    means: Array = ((shifted[ends] - shifted[starts]) / (ends - starts)[:, None]).astype(np.float32)
+    return means
 
 
 def _load_header(path: Path) -> Header:

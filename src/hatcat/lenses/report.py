@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,7 @@ class TextControl:
     @staticmethod
     def _bag(text: str) -> Counter[str]:
         words = _WORD.findall(text.lower())
-        return Counter(words) + Counter(f"{a} {b}" for a, b in zip(words, words[1:], strict=False))
+        return Counter(words) + Counter(f"{a} {b}" for a, b in pairwise(words))
 
     def _vector(self, bag: Counter[str]) -> tuple[NDArray[np.intp], Array]:
         known = [(self._column[term], count) for term, count in bag.items() if term in self._column]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from hatcat.errors import PackError
-from hatcat.lenses.pack import LensPack, describe
+from hatcat.lenses.pack import GRADUATED, LensPack, describe
 
 
 def shipped() -> Path:
@@ -51,3 +52,22 @@ def every(cache: Path) -> list[Path]:
     """Folders of all lens packs at hand."""
     places = [*(cache / "lenses").glob("*/*/lenses.json"), *shipped().glob("*/*/lenses.json")]
     return [place.parent for place in sorted(places)]
+
+
+def facts(folder: Path, *, cards: bool = False) -> dict[str, Any]:
+    """A pack in figures, for people and programs; with ``cards`` every lens's report card."""
+    header = describe(folder)
+    aurocs = [card["auroc"] for card in header["cards"]]
+    found: dict[str, Any] = {
+        "pack": header["pack"], "version": header["pack_version"], "model": header["model"],
+        "source": header["source"], "folder": str(folder), "layers": header["layers"], "concepts": len(aurocs),
+        "graduated": sum(a >= GRADUATED for a in aurocs), "bar": GRADUATED,
+        "mean_auroc": round(sum(aurocs) / len(aurocs), 4),
+        "text_control": round(sum(card["text_control"] for card in header["cards"]) / len(aurocs), 4),
+        "bytes": sum(p.stat().st_size for p in folder.glob("lenses.*")),
+        "seconds": header["trained"].get("seconds"), "peak_bytes": header["trained"].get("peak_bytes"),
+        "runtimes": header["runtimes"],
+    }  # fmt: skip
+    if cards:
+        found["cards"] = dict(zip(header["concepts"], header["cards"], strict=True))
+    return found

@@ -13,7 +13,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +97,25 @@ def cross_validate(means: Array, corpus: Corpus) -> tuple[Array, Array]:
     return scores, control
 
 
+def read_corpus(
+    engine: Engine, corpus: Corpus, work: Path, seconds_after: Callable[[float], float] = lambda _: 0.0
+) -> Generator[Progress, None, Array]:
+    """Mean states ``[texts, layers, d]`` of a corpus at the embedding and the tap layers, yielding progress.
+
+    Kept under ``work`` by weights, runtime and texts: a reading that was killed goes on where it was, and one that
+    was finished is not done again. ``seconds_after`` tells from the seconds of a text how long what follows takes.
+    """
+    layers = (EMBEDDING, *tap_layers(engine.info.layers))
+    name = json.dumps([engine.info.source, engine.info.runtime, corpus.key(), layers])
+    folder = work / f"states-{hashlib.sha256(name.encode()).hexdigest()[:16]}.f32"
+    rows = Rows(folder, len(layers) * engine.info.width)
+    total, first, started = len(corpus.texts), rows.count, time.monotonic()
+    for done in collect(engine, corpus, layers, rows):
+        per_text = (time.monotonic() - started) / (done - first)
+        yield Progress("reading texts", done, total, (total - done) * per_text + seconds_after(per_text))
+    return rows.load().reshape(-1, len(layers), engine.info.width)
+
+
 class Training:
     """From a concept pack to a calibrated lens pack, resumable at any moment. ``run`` it, then take ``result``."""
 
@@ -109,49 +128,35 @@ class Training:
         benign: Benign,
         limit: int | None = None,
         busy: Callable[[], bool] = lambda: False,
-    ):
+    ) -> None:
         """``work``: folder for checkpoints. ``limit``: at most so many examples and contrasts of each concept.
         ``busy``: whether someone waits for the engine.
 
         Raises PackError for concepts that can't be trained.
         """
-        self._busy = busy
-        self._engine, self._pack, self._benign = engine, pack, benign
+        self._engine, self._pack, self._work = engine, pack, work
+        self._benign, self._busy = benign, busy
         self._corpus = Corpus.of(pack, limit=limit)
-        self._taps = tap_layers(engine.info.layers)
-        name = [engine.info.source, engine.info.runtime, self._corpus.key(), list(self._taps), benign.key()]
-        self._work = work / hashlib.sha256(json.dumps(name).encode()).hexdigest()[:16]
         self.result: LensPack | None = None
 
-    def run(self) -> Iterator[Progress]:
+    def run(self) -> Generator[Progress, None, None]:
         """Read the corpus, fit, validate, calibrate; a checkpoint after every text and every answer."""
         started = time.monotonic()
-        layers = (EMBEDDING, *self._taps)
-        width = self._engine.info.width
-        rows = Rows(self._work / "states.f32", len(layers) * width)
-        total, first = len(self._corpus.texts), rows.count
-        for done in collect(self._engine, self._corpus, layers, rows):
-            per_text = (time.monotonic() - started) / (done - first)
-            ahead = (total - done) * per_text + self._benign.estimate(per_text)
-            yield Progress("reading texts", done, total, ahead)
-        means = rows.load().reshape(-1, len(layers), width)
+        means = yield from read_corpus(self._engine, self._corpus, self._work, self._benign.estimate)
         yield Progress("fitting", 0, 1, None)
         cards = report.cards(self._corpus, *cross_validate(means[:, 1:], self._corpus))
-        fitted, bias = fit(means, self._corpus)
+        rows, bias = fit(means, self._corpus)
         header = Header(
             format=FORMAT, pack=self._pack.header.name, pack_version=self._pack.header.version,
-            model=self._engine.info.name, source=self._engine.info.source, layers=list(self._taps),
-            text_window=TEXT_WINDOW, concepts=[c.id for c in self._pack.concepts], cards=cards, runtimes={},
-            trained={"texts": total, "runtime": self._engine.info.runtime, "shrinkage": SHRINKAGE},
+            model=self._engine.info.name, source=self._engine.info.source,
+            layers=list(tap_layers(self._engine.info.layers)), text_window=TEXT_WINDOW,
+            concepts=[c.id for c in self._pack.concepts], cards=cards, runtimes={},
+            trained={"texts": len(means), "runtime": self._engine.info.runtime, "shrinkage": SHRINKAGE},
         )  # fmt: skip
-        lenses = LensPack(header, fitted[1:], bias[1:].sum(axis=0), fitted[0], bias[0], {})
-        for done, of, eta in calibrate(self._engine, lenses, self._benign, self._work, self._busy):
-            yield Progress("calibrating on benign answers", done, of, eta)
-        lenses.header.trained |= {
-            "seconds": round(time.monotonic() - started, 1), "peak_bytes": peak_bytes(),
-            "texts_read_now": total - first,
-        }  # fmt: skip
-        rows.delete()
+        lenses = LensPack(header, rows[1:], bias[1:].sum(axis=0), rows[0], bias[0], {})
+        for done, total, eta in calibrate(self._engine, lenses, self._benign, self._work, self._busy):
+            yield Progress("calibrating on benign answers", done, total, eta)
+        header.trained |= {"seconds": round(time.monotonic() - started, 1), "peak_bytes": peak_bytes()}
         self.result = lenses
 
 

@@ -37,7 +37,8 @@ class Monitor:
         self.engine = engine_name
         self.pack, self.lenses = pack, lenses
         self.calibration = lenses.calibrations.get(runtime) if lenses else None
-        self._index = {concept: i for i, concept in enumerate(lenses.concepts)} if lenses else {}
+        names = lenses.concepts if lenses else [c.id for c in pack or ()]
+        self._index = {concept: i for i, concept in enumerate(names)}
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -50,8 +51,6 @@ class Monitor:
 
     def resolve(self, names: Sequence[str]) -> list[int]:
         """Indices of concepts given by id or ``tag:NAME``."""
-        if not self.lenses:
-            return []
         chosen: dict[int, None] = {}
         for name in names:
             if name.startswith("tag:"):
@@ -65,11 +64,11 @@ class Monitor:
             else:
                 near = f"; near it: {', '.join(c.id for c in self.pack.search(name, limit=3))}" if self.pack else ""
                 raise NotFound(
-                    f"pack {self.lenses.header.pack} has no concept {name!r}{near}",
+                    f"there is no lens for a concept {name!r}{near}",
                     param="hatcat.watch",
                     code="unknown_concept",
                 )
-        return list(chosen)
+        return list(chosen) if self.lenses else []
 
     def default_watch(self) -> list[int]:
         """What alerts are about unless a request says: the concepts tagged ``safety``, or all where none is."""
@@ -169,7 +168,8 @@ class Watch:
             mean = self._sum / self._measured
             top = np.argsort(-mean)[: self._options.top]
             found["concepts"] = [
-                {"id": self._id(i), "mean": shown(mean[i]), "max": shown(self._max[i]), "max_token": int(self._max_token[i])}
+                {"id": self._id(i), "mean": shown(mean[i]), "max": shown(self._max[i]),
+                 "max_token": int(self._max_token[i])}
                 for i in top
             ]  # fmt: skip
         if self._divergence and (peak := self._divergence.peak()):

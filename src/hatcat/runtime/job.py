@@ -31,6 +31,7 @@ class Job(BaseModel):
     logprobs: bool = False
     top_logprobs: int = 0
     sampling: dict[str, Any] = {}
+    logit_bias: dict[int, float] = {}
     stream: bool = True
     watch: dict[str, Any] | None = None
     """Options of the monitor; None: the answer is not read."""
@@ -60,14 +61,19 @@ def run(engine: Engine, monitor: Monitor, job: Job) -> Generator[dict[str, Any],
     _check_bias(engine, job)
     for choice in range(job.n):
         watch = monitor.watch(Options(**job.watch)) if job.watch is not None else None
-        sampling = dict(job.sampling)
+        sampling = {**job.sampling, "logit_bias": job.logit_bias}
         if choice and sampling.get("seed") is not None:
             sampling["seed"] += choice
         request = Request(
             prompt, limit, Sampling(**sampling), tuple(job.stop), job.logprobs or bool(watch and watch.wants_tokens),
             job.top_logprobs, watch.layers if watch else (),
         )  # fmt: skip
-        yield from _run_choice(engine, choice, request, _Answer(watch, job.logprobs, {}), job.on_alert == "stop")
+        try:
+            yield from _run_choice(engine, choice, request, _Answer(watch, job.logprobs, {}), job.on_alert == "stop")
+        except InvalidRequest as error:
+            if error.param in {"prompt", "messages"}:  # the engine does not know which of them it was
+                error.param = "prompt" if job.messages is None else "messages"
+            raise
     yield {"event": "done"}
 
 
@@ -96,7 +102,7 @@ def _prompt(engine: Engine, job: Job) -> list[int]:
 
 
 def _check_bias(engine: Engine, job: Job) -> None:
-    for token_id in job.sampling.get("logit_bias") or {}:
+    for token_id in job.logit_bias:
         if not 0 <= token_id < engine.info.vocabulary:
             raise InvalidRequest(
                 f"logit_bias names token {token_id}; the model has tokens 0 to {engine.info.vocabulary - 1}",

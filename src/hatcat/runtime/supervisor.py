@@ -169,10 +169,8 @@ class Runtime:
         try:
             try:
                 self._send({**message, "id": number})
-            except TypeError as error:  # orjson: a lone surrogate
-                raise InvalidRequest(
-                    f"the request holds text that is not Unicode: {error}", code="invalid_unicode"
-                ) from error
+            except TypeError as error:  # orjson: a lone surrogate, a number beyond 64 bits
+                raise InvalidRequest(f"the request can't be passed to the engine: {error}") from error
             while not done:
                 event = await events.get()
                 if event["event"] == "gone":

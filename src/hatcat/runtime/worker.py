@@ -18,16 +18,13 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
-from hatcat.concepts.pack import ConceptPack
-from hatcat.concepts.pack import find as find_concepts
-from hatcat.engines.llama import LlamaEngine
-from hatcat.engines.models import find_model
 from hatcat.errors import EngineError, HatcatError
 from hatcat.lenses import store
 from hatcat.lenses.calibrate import Benign, calibrate
 from hatcat.lenses.pack import LensPack
 from hatcat.lenses.train import Training
-from hatcat.monitor.monitor import Monitor, Options, score
+from hatcat.monitor.load import load, monitor_of
+from hatcat.monitor.monitor import Options, score
 from hatcat.runtime.channel import WorkerChannel, error_message
 from hatcat.runtime.job import Job, run
 from hatcat.settings import Settings
@@ -51,18 +48,9 @@ class Worker:
 
     def start(self) -> None:
         """Load the model and what lenses there are; say so to the server."""
-        settings = self._settings
-        model = find_model(settings.model, settings.cache)
-        self._engine = LlamaEngine(
-            model.path, name=model.name, source=model.source, context=settings.context, threads=settings.threads,
-            gpu_layers=settings.gpu_layers,
-        )  # fmt: skip
-        self._concepts = ConceptPack.load(find_concepts(settings.pack, [settings.cache / "packs"]))
-        try:
-            lenses = store.load(settings.cache, model.source, self._concepts.header.name)
-        except HatcatError as error:  # a broken pack must not keep the model from answering
-            lenses, self._pack_reason = None, error.message
-        self._use(lenses)
+        loaded = load(self._settings)
+        self._engine, self._concepts, self._pack_reason = loaded.engine, loaded.concepts, loaded.problem
+        self._lenses, self._monitor = loaded.lenses, loaded.monitor
         threading.Thread(target=self._listen, daemon=True).start()
         self._announce()
 
@@ -128,10 +116,8 @@ class Worker:
             ids = self._engine.tokenize(message["text"], bos=False)
         return score(self._engine, self._monitor, ids, Options(**message["watch"]))
 
-    def _use(self, lenses: LensPack | None) -> None:
-        info = self._engine.info
-        self._lenses = lenses
-        self._monitor = Monitor(f"llama.cpp/{info.quantisation}", info.runtime, self._concepts, lenses)
+    def _use(self, lenses: LensPack) -> None:
+        self._lenses, self._monitor = lenses, monitor_of(self._engine, self._concepts, lenses)
 
     def _background(self) -> Iterator[bool]:
         """Train or calibrate what is missing, a piece at each step."""

@@ -5,25 +5,28 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
+from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import hatcat
-from hatcat.errors import InvalidRequest
 from hatcat.runtime.supervisor import Runtime
 from hatcat.server import errors, health, openai, own
+from hatcat.server.schema import ChatChunk
 from hatcat.settings import Settings, is_loopback
 
 # What the page needs and no more: its own files and its own origin.
 _CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _PAGE_HEADERS = {
@@ -58,14 +61,32 @@ def create_app(settings: Settings, runtime: Runtime | None = None) -> FastAPI:
     app.include_router(own.router)
     page = page_folder()
     if settings.ui_port is not None and (page / "index.html").is_file():
-        app.mount("/", StaticFiles(directory=page, html=True))
+        app.router.routes.append(_Page("/", StaticFiles(directory=page, html=True)))
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type", "x-hatcat-key"],
         )  # fmt: skip
     app.add_middleware(Guard, settings=settings)
+    app.openapi = partial(_document, app)  # type: ignore[method-assign]
     return app
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the streamed frame, which FastAPI finds in no signature."""
+    document = FastAPI.openapi(app)
+    frame = ChatChunk.model_json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+    known = document["components"]["schemas"]
+    for name, schema in {**frame.pop("$defs"), "ChatChunk": frame}.items():
+        known.setdefault(name, schema)
+    return document
+
+
+class _Page(Mount):
+    """The page's files. They leave /v1 alone, so that what is wrong there is told by the API."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return (Match.NONE, {}) if scope["path"].startswith("/v1/") else super().matches(scope)
 
 
 class Guard:
@@ -96,7 +117,7 @@ class Guard:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > MAX_BODY:  # a body sent in pieces, without its length
-                raise InvalidRequest(f"the body is larger than {MAX_BODY} bytes", code="body_too_large")
+                raise errors.BodyTooLarge(MAX_BODY)
             return message
 
         async def with_headers(message: Message) -> None:
@@ -112,7 +133,8 @@ class Guard:
             return errors.response(403, f"the host {host!r} is not served here; see --public-url", code="foreign_host")
         length = request.headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY:
-            return errors.response(413, f"the body is larger than {MAX_BODY} bytes", code="body_too_large")
+            error = errors.BodyTooLarge(MAX_BODY)
+            return errors.response(error.status, error.message, code=error.code)
         needs_key = request.url.path.startswith("/v1/") and request.method != "OPTIONS"
         if self._key is not None and needs_key and not _has_key(request, self._key):
             return errors.response(401, "a valid key is needed: Authorization: Bearer …", code="invalid_api_key")

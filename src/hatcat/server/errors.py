@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,12 +11,21 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from hatcat.errors import HatcatError
+from hatcat.errors import HatcatError, InvalidRequest
 from hatcat.server.schema import ErrorDetail, ErrorResponse
 
 log = logging.getLogger("hatcat.server")
 
 _RETRY_SECONDS = "2"
+
+
+class BodyTooLarge(InvalidRequest):
+    """413."""
+
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the body is larger than {limit} bytes", code="body_too_large")
 
 
 def body(
@@ -50,12 +60,28 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
-        return response(error.status_code, str(error.detail), code="not_found" if error.status_code == 404 else None)
+        if isinstance(error.__cause__, HatcatError):  # FastAPI wraps what reading a body raises
+            return response(error.__cause__.status, error.__cause__.message, code=error.__cause__.code)
+        if error.__cause__ is not None:
+            return response(400, f"the body is not valid JSON: {_why(error.__cause__)}", code="invalid_json")
+        answer = response(error.status_code, str(error.detail), code=_CODES.get(error.status_code))
+        answer.headers.update(error.headers or {})
+        return answer
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         return response(500, f"internal error: {type(error).__name__}", kind="server_error", code="internal_error")
+
+
+_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+def _why(error: BaseException) -> str:
+    """What is wrong with a body that does not even parse."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else "it can't be parsed"
 
 
 # Fields of OpenAI's API that hatcat knows and does not support (yet), and why.
@@ -85,14 +111,21 @@ UNSUPPORTED = {
 }
 
 
+# How pydantic names the branches of a union in the place of an error: no part of a field's name.
+_BRANCH = re.compile(r"(constrained-)?(str|int)$|list\[|function-")
+
+
 def _validation_fields(error: RequestValidationError) -> tuple[str, dict[str, Any]]:
     """Message and fields for the first thing wrong with a body. Of a union's branches the most telling one."""
     details = error.errors()
     detail = max(details, key=lambda d: (d["type"] == "extra_forbidden", len(d["loc"])))
-    path = [str(part) for part in detail["loc"] if part not in {"body", "query", "path"}]
+    path = [str(part) for part in detail["loc"][1:] if not _BRANCH.match(str(part))]
     param = ".".join(path) or None
     if detail["type"] == "json_invalid":
-        return f"the body is not valid JSON: {detail.get('ctx', {}).get('error', 'syntax error')}", {}
+        reason = detail.get("ctx", {}).get("error", "syntax error")
+        return f"the body is not valid JSON: {reason}", {"code": "invalid_json"}
+    if not path:
+        return "the body must be a JSON object, sent with Content-Type: application/json", {"code": "invalid_json"}
     name = next((part for part in reversed(path) if part in UNSUPPORTED), None)
     if name is not None:
         return f"{param}: {UNSUPPORTED[name]}", {"param": param, "code": "unsupported_parameter"}

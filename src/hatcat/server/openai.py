@@ -31,10 +31,17 @@ router = APIRouter(prefix="/v1", tags=["openai"], responses={400: {"model": Erro
 Event = dict[str, Any]
 
 
+def _streamed(frame: str) -> dict[int | str, dict[str, Any]]:
+    """What the document says of an answer that may come as events, each with one `frame` as its data."""
+    schema = {"$ref": f"#/components/schemas/{frame}"}
+    content = {"text/event-stream": {"schema": schema}}
+    return {200: {"description": "Whole, or as events with `stream`.", "content": content}}
+
+
 @router.post(
     "/chat/completions",
     response_model=ChatCompletion,
-    responses={200: {"description": "Whole, or as events with `stream`.", "content": {"text/event-stream": {}}}},
+    responses=_streamed("ChatChunk"),
 )
 async def chat(request: Request, body: ChatRequest) -> Response:
     """Answer a conversation, and read the answer while it is written if the request asks for it."""
@@ -46,7 +53,7 @@ async def chat(request: Request, body: ChatRequest) -> Response:
 @router.post(
     "/completions",
     response_model=Completion,
-    responses={200: {"description": "Whole, or as events with `stream`.", "content": {"text/event-stream": {}}}},
+    responses=_streamed("Completion"),
 )
 async def completions(request: Request, body: CompletionRequest) -> Response:
     """Continue a text."""

@@ -7,9 +7,9 @@ from typing import Any
 from fastapi import APIRouter, Query, Request
 
 import hatcat
-from hatcat.concepts import pack as concepts_module
 from hatcat.concepts.pack import Concept, ConceptPack
 from hatcat.errors import InvalidRequest
+from hatcat.monitor.load import load_concepts
 from hatcat.runtime.supervisor import Runtime
 from hatcat.server.prompt import plain_messages
 from hatcat.server.schema import (
@@ -74,7 +74,7 @@ async def score(request: Request, body: ScoreRequest) -> Any:
 def _concepts(request: Request) -> ConceptPack:
     state = request.app.state
     if not hasattr(state, "concepts"):  # read once, on the first question
-        state.concepts = ConceptPack.load(concepts_module.find(state.settings.pack, [state.settings.cache / "packs"]))
+        state.concepts = load_concepts(state.settings)
     pack: ConceptPack = state.concepts
     return pack
 

@@ -81,11 +81,11 @@ def _job(body: Sampled, settings: Settings, model: str, **fields: Any) -> Job:
     if len(stop) > MAX_STOPS:
         raise InvalidRequest(f"at most {MAX_STOPS} stop strings", param="stop")
     sampling = {name: value for name in _SAMPLING if (value := getattr(body, name)) is not None}
-    sampling["logit_bias"] = _bias(body.logit_bias or {})
     watch, on_alert = _watch(body.hatcat, settings)
     return Job(
-        n=body.n or 1, stop=stop, sampling=sampling, stream=bool(body.stream), watch=watch, on_alert=on_alert, **fields
-    )
+        n=body.n or 1, stop=stop, sampling=sampling, logit_bias=_bias(body.logit_bias or {}), stream=bool(body.stream),
+        watch=watch, on_alert=on_alert, **fields,
+    )  # fmt: skip
 
 
 def _bias(given: dict[str, float]) -> dict[int, float]:

@@ -20,6 +20,11 @@ State = Literal["measured", "uncalibrated", "not_measured"]
 MonitorState = Literal["ok", "degraded", "off"]
 
 
+# A constraint makes pydantic check that a string is Unicode: a lone surrogate is refused where it stands.
+Text = Annotated[str, Field(min_length=0)]
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+
+
 class Body(BaseModel):
     """A request body: unknown fields are errors."""
 
@@ -108,7 +113,7 @@ class HatcatRequest(Body):
 
     detail: Literal["tokens", "summary", "off"] = "summary"
     top: int = Field(5, ge=1, le=MAX_TOP)
-    watch: list[str] = Field(default_factory=list, max_length=256)
+    watch: list[Text] = Field(default_factory=list, max_length=256)
     on_alert: Literal["report", "stop"] = "report"
     steer: list[Any] | None = None
     second_look: Literal["always", "triggered", "end", "off"] = "off"
@@ -119,12 +124,12 @@ class HatcatRequest(Body):
 
 class TextPart(Body):
     type: Literal["text"]
-    text: str
+    text: Text
 
 
 class Message(Body):
     role: Role
-    content: str | list[TextPart] | None = None
+    content: Text | list[TextPart] | None = None
     name: str | None = None
     refusal: str | None = None
 
@@ -151,7 +156,7 @@ class Sampled(Body):
     repeat_penalty: float | None = Field(None, gt=0, le=2)
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     n: int | None = Field(None, ge=1, le=MAX_N)
-    max_tokens: int | None = Field(None, ge=1)
+    max_tokens: int | None = Field(None, ge=1, lt=2**31)
     stop: Annotated[str, Field(min_length=1)] | list[Annotated[str, Field(min_length=1)]] | None = None
     logit_bias: dict[str, float] | None = Field(None, max_length=1024)
     stream: bool | None = None
@@ -162,7 +167,7 @@ class Sampled(Body):
 
 class ChatRequest(Sampled):
     messages: list[Message] = Field(min_length=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1, lt=2**31)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS)
     response_format: ResponseFormat | None = None
@@ -173,7 +178,7 @@ class ChatRequest(Sampled):
 
 
 class CompletionRequest(Sampled):
-    prompt: str | list[int] | list[str] | list[list[int]]
+    prompt: Text | list[TokenId] | list[Text] | list[list[TokenId]]
     logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS)
     echo: bool | None = None
     best_of: Literal[1] | None = None
@@ -381,10 +386,10 @@ class PackList(BaseModel):
 class ScoreRequest(Body):
     """Text (or chat messages, rendered by the model's template) to be read without generating anything."""
 
-    text: str | None = None
+    text: Text | None = None
     messages: list[Message] | None = None
     top: int = Field(5, ge=1, le=MAX_TOP)
-    watch: list[str] = Field(default_factory=list, max_length=256)
+    watch: list[Text] = Field(default_factory=list, max_length=256)
 
 
 class ScoreResponse(BaseModel):

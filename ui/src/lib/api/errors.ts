@@ -41,7 +41,8 @@ const ADVICE_BY_CODE: Record<string, string> = {
   unsupported_parameter: "This server does not support what was asked for. Is the page older or newer than the server?",
   model_not_found: "The server may have been started with another model: reload the page.",
   invalid_api_key: "Put a valid API key in the settings.",
-  concept_not_found: "Take the concept off the watch list: the pack that is loaded does not know it.",
+  unknown_concept: "Take the concept off the watch list: the pack that is loaded does not know it.",
+  foreign_host: "Open the page under the address that the server was started with.",
 };
 
 function adviceByStatus(status: number): string {

@@ -1,0 +1,5 @@
+"""``python -m hatcat``."""
+
+from hatcat.cli import main
+
+main()
