@@ -19,6 +19,7 @@ from tests.engines.oracle import cosine
 
 GREEDY = Sampling(temperature=0)
 LAYERS = (6, 12, 18, 24)
+PARIS = "What is the capital of France? Answer in one short sentence."  # "The capital of France is Paris."
 
 
 @dataclass
@@ -60,10 +61,10 @@ def generate(engine: LlamaEngine, prompt: Sequence[int], max_tokens: int = 12, *
 CASES = {
     "length": ("Write a story about rain.", {"max_tokens": 10}, "length", 10),
     "one token": ("Write a story about rain.", {"max_tokens": 1}, "length", 1),
-    "end of text": ("What is the capital of France? Answer in one short sentence.", {"max_tokens": 40}, "stop", 7),
-    "stop within a token": ("What is the capital of France?", {"max_tokens": 40, "stop": ("pita",)}, "stop", 2),
-    "stop over tokens": ("What is the capital of France?", {"max_tokens": 40, "stop": ("tal of Fra",)}, "stop", 2),
-    "stop as a token": ("What is the capital of France?", {"max_tokens": 40, "stop": (" France",)}, "stop", 4),
+    "end of text": (PARIS, {"max_tokens": 40}, "stop", 7),
+    "stop within a token": (PARIS, {"max_tokens": 40, "stop": ("pita",)}, "stop", 2),
+    "stop over tokens": (PARIS, {"max_tokens": 40, "stop": ("tal of Fra",)}, "stop", 2),
+    "stop as a token": (PARIS, {"max_tokens": 40, "stop": (" France",)}, "stop", 3),
     "held back at the end": ("Write a story about rain.", {"max_tokens": 4, "stop": ("a constant x",)}, "length", 4),
 }
 
@@ -103,7 +104,7 @@ def test_reading_does_not_change_the_answer_and_plain_has_no_states(engine: Llam
 
 
 def test_a_stop_string_ends_the_text_before_it(engine: LlamaEngine) -> None:
-    prompt = ask(engine, "What is the capital of France?")
+    prompt = ask(engine, PARIS)
     whole = generate(engine, prompt, 40).text
     for stop in ("capital", "pita", "tal of Fra", " is"):
         assert generate(engine, prompt, 40, stop=(stop,)).text == whole[: whole.index(stop)]
@@ -204,10 +205,10 @@ def test_logit_bias_forces_and_forbids(engine: LlamaEngine, story: list[int]) ->
 
 @pytest.mark.parametrize("penalty", ["frequency_penalty", "presence_penalty", "repeat_penalty"])
 def test_penalties_make_a_loop_less_repetitive(engine: LlamaEngine, loop: list[int], penalty: str) -> None:
-    plain = generate(engine, loop, 18).ids
-    assert len(set(plain)) <= 6, "the prompt must make the model repeat itself"
+    plain = generate(engine, loop, 14).ids
+    assert len(set(plain)) <= 7, "the prompt must make the model repeat itself"
     value = 3.0 if penalty == "repeat_penalty" else 2.0
-    penalised = generate(engine, loop, 18, sampling=dataclasses.replace(GREEDY, **{penalty: value})).ids
+    penalised = generate(engine, loop, 14, sampling=dataclasses.replace(GREEDY, **{penalty: value})).ids
     assert len(set(penalised)) > len(set(plain))
     assert penalised[0] == plain[0]  # only what was generated is counted
 

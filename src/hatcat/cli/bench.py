@@ -39,7 +39,5 @@ def bench(
     for name in ("decode", "prefill"):
         rates = ", ".join(f"{mode} {rate}" for mode, rate in found[f"{name}_tokens_per_second"].items())
         print(f"{name} tokens/s: {rates}")
-    print(
-        f"watched/plain: {found['watched_over_plain']:.3f} (every token in full {found['watched_over_plain_tokens']:.3f})"
-    )
+    print(f"watched/plain: {found['watched_over_plain']:.3f} (in full {found['watched_over_plain_tokens']:.3f})")
     print(f"memory: {found['rss_bytes'] / 1e6:.0f} MB")

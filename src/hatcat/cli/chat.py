@@ -37,8 +37,8 @@ def chat(
     top: TopOption = 4, colour: Annotated[str | None, typer.Option(help="Concept that colours the tokens.")] = None,
 ) -> None:  # fmt: skip
     """Chat in the terminal: tokens coloured by how rare their strongest reading is, top concepts in a line below."""
+    from hatcat.monitor.job import Job
     from hatcat.monitor.load import load
-    from hatcat.runtime.job import Job
 
     loaded = load(load_settings(model=model, pack=pack, threads=threads), report)
     loaded.monitor.resolve([colour] if colour else [])
@@ -68,7 +68,7 @@ def _sampling(temperature: float | None, seed: int | None) -> dict[str, Any]:
 
 
 def _events(loaded: Any, job: Any) -> Iterator[dict[str, Any]]:
-    from hatcat.runtime.job import run
+    from hatcat.monitor.job import run
 
     with closing(run(loaded.engine, loaded.monitor, job)) as events:
         yield from events
@@ -117,8 +117,8 @@ def watch(
     top: TopOption = 5, watch: WatchOption = None,
 ) -> None:  # fmt: skip
     """Answer one prompt and print a JSON line a token (readings) and one at the end (summary, alerts)."""
+    from hatcat.monitor.job import Job
     from hatcat.monitor.load import load
-    from hatcat.runtime.job import Job
 
     text = prompt if prompt is not None else sys.stdin.read()
     loaded = load(load_settings(model=model, pack=pack, threads=threads), report)

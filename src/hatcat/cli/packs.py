@@ -59,7 +59,7 @@ def show(
     print(f"mean held-out AUROC {facts['mean_auroc']:.3f}; {facts['graduated']} at or above {facts['bar']}")
     for concept, card in sorted(facts.get("cards", {}).items(), key=lambda item: -item[1]["auroc"]):
         print(
-            f"  {concept:32s} {card['auroc']:.3f}  against unrelated {card['auroc_random']:.3f}  text {card['text_control']:.3f}"
+            f"  {concept:32s} {card['auroc']:.3f}  unrelated {card['auroc_random'] or math.nan:.3f}  text {card['text_control']:.3f}"
         )
 
 

@@ -21,7 +21,9 @@ from hatcat.errors import EngineError
 # fill it in differently (deepseek4, hyper-connections) are left to the callback.
 LAYER_INPUT_ARCHITECTURES = frozenset({"llama", "qwen3", "qwen3moe"})
 
-_INPUT_NAMES = frozenset({"inp_embd", "inp_scaled"})
+# What enters block 0 is named "embd" by this build ("inp_embd" by others), scaled embeddings (gemma) also "inp_scaled";
+# where both are seen the later one counts.
+_INPUT_NAMES = frozenset({"embd", "inp_embd", "inp_scaled"})
 
 
 class Capture(Protocol):
@@ -94,7 +96,7 @@ class EvalCallback:
 
         def on_node(tensor: Any, ask: bool, _user_data: Any) -> bool:
             name = name_of(tensor)
-            if name[0] not in b"li" or (slot := self._slots.get(string(name))) is None:  # cheap refusal first
+            if name[0] not in b"lie" or (slot := self._slots.get(string(name))) is None:  # cheap refusal first
                 return not ask
             if ask:
                 return True

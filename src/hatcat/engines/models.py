@@ -74,9 +74,14 @@ def find_model(model: str, cache: Path, report: Report = lambda _: None, *, fetc
         path = _from_hub(model, report, fetch)
         name = model
     else:
-        path = Path(model).expanduser()
+        path = Path(model)
+        try:
+            path = path.expanduser()
+            there = path.is_file()
+        except (OSError, RuntimeError):  # longer than a name may be, or of a home that nobody has
+            there = False
         name = path.stem
-        if not path.is_file():
+        if not there:
             raise NotFound(
                 f"there is no model {model!r}: give one of {', '.join(CATALOGUE)}, the path of a GGUF file, or "
                 "hf:OWNER/REPO/FILE",

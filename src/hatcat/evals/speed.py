@@ -18,9 +18,9 @@ import psutil
 
 from hatcat.engines.base import Engine, Request, Sampling
 from hatcat.evals.machine import machine
+from hatcat.monitor.job import Job, run
 from hatcat.monitor.load import Loaded
 from hatcat.monitor.monitor import Options, score
-from hatcat.runtime.job import Job, run
 
 _PROMPT = [{"role": "user", "content": "Tell me a long story about a lighthouse keeper and a storm, in detail."}]
 _MODES: dict[str, dict[str, Any] | None] = {

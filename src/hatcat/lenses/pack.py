@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -36,7 +36,7 @@ class Card(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     auroc: float
-    auroc_random: float
+    auroc_random: float | None
     text_control: float
     n_positive: int
     n_negative: int
@@ -48,13 +48,13 @@ class Header(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     format: int
-    pack: str
+    pack: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")  # becomes the name of a folder
     pack_version: str
     model: str
-    source: str
+    source: str = Field(pattern=r"^[0-9A-Za-z]+$")  # likewise
     layers: list[int]
     text_window: int
-    concepts: list[str]
+    concepts: list[str] = Field(min_length=1)
     cards: list[Card]
     runtimes: dict[str, dict[str, Any]]
     trained: dict[str, Any] = field(default_factory=dict)
@@ -121,6 +121,8 @@ class LensPack:
             tensors[f"{runtime}.gaps"] = calibration.gaps
             tensors[f"{runtime}.blocks"] = calibration.blocks.astype(np.float16)
         weights, description = folder / "lenses.safetensors", folder / "lenses.json"
+        # safetensors writes memory as it lies: a transposed view would come back scrambled.
+        tensors = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
         save_file(tensors, str(weights) + ".part")
         Path(str(weights) + ".part").replace(weights)
         part = Path(str(description) + ".part")
@@ -206,8 +208,8 @@ def _load_header(path: Path) -> Header:
     if len(header.cards) != len(header.concepts):
         raise PackError(f"{path}: cards: {len(header.cards)} for {len(header.concepts)} concepts")
     for runtime, facts in header.runtimes.items():
-        if not {"tokens", "block_tokens"} <= facts.keys():
-            raise PackError(f"{path}: runtimes.{runtime}: needs tokens and block_tokens")
+        if not all(isinstance(n := facts.get(key), int) and n > 0 for key in ("tokens", "block_tokens")):
+            raise PackError(f"{path}: runtimes.{runtime}: needs tokens and block_tokens, each a positive number")
     return header
 
 
@@ -215,8 +217,9 @@ def _load_tensors(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as file:
             magic = file.read(16)
-        if magic[:1] == b"\x80" or magic[:2] == b"PK":
-            raise PackError(f"{path}: a pickle or zip archive, not safetensors; it was not opened")
+        if magic[8:9] != b"{":  # eight bytes of length, then JSON; a pickle's first byte may be a length, too
+            kind = "a pickle or zip archive" if magic[:1] == b"\x80" or magic[:2] == b"PK" else "something else"
+            raise PackError(f"{path}: {kind}, not safetensors; it was not opened")
         tensors: dict[str, NDArray[Any]] = load_file(path)
     except FileNotFoundError as error:
         raise PackError(f"{path}: no such file") from error

@@ -84,7 +84,7 @@ def cards(corpus: Corpus, scores: Array, control: Array) -> list[Card]:
         unrelated = corpus.positive & ~corpus.related[c][corpus.concept]
         result.append(Card(
             auroc=round(auroc(scores[positive, c], scores[negative, c]), 4),
-            auroc_random=round(auroc(scores[positive, c], scores[unrelated, c]), 4),
+            auroc_random=round(auroc(scores[positive, c], scores[unrelated, c]), 4) if unrelated.any() else None,
             text_control=round(auroc(control[positive, c], control[negative, c]), 4),
             n_positive=int(positive.sum()), n_negative=int(negative.sum()),
         ))  # fmt: skip

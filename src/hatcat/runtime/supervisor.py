@@ -13,9 +13,9 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 from hatcat.errors import EngineError, InvalidRequest, Unavailable
+from hatcat.monitor.job import Job
 from hatcat.runtime.channel import RemoteError, encode
 from hatcat.runtime.channel import receive as receive_message
-from hatcat.runtime.job import Job
 from hatcat.settings import Settings
 
 log = logging.getLogger("hatcat.runtime")
@@ -136,7 +136,7 @@ class Runtime:
     # --- requests -----------------------------------------------------------------------------------------------
 
     async def generate(self, job: Job, receive: Receive | None = None) -> AsyncGenerator[dict[str, Any], None]:
-        """Events of a generation (see ``runtime.job.run``) and a ``heartbeat`` every 15 s. Closing the iterator
+        """Events of a generation (see ``monitor.job.run``) and a ``heartbeat`` every 15 s. Closing the iterator
         cancels it within a token; so does the client's going away, which ``receive`` (ASGI) tells.
 
         Raises Unavailable while there is no model or the queue is full, and what the worker reports.

@@ -23,10 +23,10 @@ from hatcat.lenses import store
 from hatcat.lenses.calibrate import Benign, calibrate
 from hatcat.lenses.pack import LensPack
 from hatcat.lenses.train import Training
+from hatcat.monitor.job import Job, run
 from hatcat.monitor.load import load, monitor_of
 from hatcat.monitor.monitor import Options, score
 from hatcat.runtime.channel import WorkerChannel, error_message
-from hatcat.runtime.job import Job, run
 from hatcat.settings import Settings
 
 log = logging.getLogger("hatcat.worker")

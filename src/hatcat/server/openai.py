@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from hatcat.errors import NotFound, Unavailable
-from hatcat.runtime.job import Job
+from hatcat.monitor.job import Job
 from hatcat.runtime.supervisor import Runtime
 from hatcat.server.prompt import chat_job, completion_job
 from hatcat.server.schema import (

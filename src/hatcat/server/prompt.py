@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hatcat.errors import InvalidRequest, NotFound
-from hatcat.runtime.job import Job
+from hatcat.monitor.job import Job
 from hatcat.server.schema import ChatRequest, CompletionRequest, HatcatRequest, Message, Sampled
 from hatcat.settings import Settings
 
