@@ -71,10 +71,13 @@ def test_a_stream_is_the_same_answer_in_pieces(client: openai.OpenAI) -> None:
 
 
 def test_the_stream_helper_of_the_client(client: openai.OpenAI) -> None:
-    with client.chat.completions.stream(model=MODEL, messages=MESSAGES, max_tokens=12, temperature=0) as stream:
+    """It takes an answer that reached its limit for an error, so this one stops before."""
+    with client.chat.completions.stream(model=MODEL, messages=MESSAGES, temperature=0, stop=" sea") as stream:
         text = "".join(event.delta for event in stream if event.type == "content.delta")
         final = stream.get_final_completion()
-    assert text == final.choices[0].message.content == ask(client).choices[0].message.content
+    assert (
+        text == final.choices[0].message.content == ask(client, stop=" sea", max_tokens=200).choices[0].message.content
+    )
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -148,21 +151,21 @@ def test_a_stop_string_ends_the_answer_before_it(client: openai.OpenAI, stream: 
 
 def test_a_seed_fixes_the_answer(client: openai.OpenAI) -> None:
     def sample(seed: int | None) -> str:
-        return str(ask(client, seed=seed, temperature=1.5, top_p=1).choices[0].message.content)
+        return str(ask(client, seed=seed, temperature=1.9, top_p=1, max_tokens=6).choices[0].message.content)
 
     assert sample(7) == sample(7)
-    assert len({sample(seed) for seed in (1, 2, 3)}) > 1
-    assert len({sample(None) for _ in range(4)}) > 1
+    assert len({sample(seed) for seed in (1, 2)}) == 2
+    assert len({sample(None) for _ in range(2)}) == 2
 
 
-def test_logit_bias_forbids_and_forces(client: openai.OpenAI) -> None:
-    first = ask(client, max_tokens=1, logprobs=True, top_logprobs=1, extra_body=TOKENS)
-    said = first.choices[0].message.content
-    forced = complete(client, prompt=[100, 200], logit_bias={"1000": 100}, max_tokens=3).choices[0].text
-    assert len({forced[i : i + len(forced) // 3] for i in range(0, len(forced), len(forced) // 3)}) == 1
-    scored = ask(client, max_tokens=1, logit_bias={str(i): -100 for i in range(1000)}).choices[0].message.content
-    assert said
-    assert scored
+def test_logit_bias_forces_and_forbids(client: openai.OpenAI) -> None:
+    def tokens(bias: dict[str, int]) -> set[str]:
+        return set(complete(client, logit_bias=bias, logprobs=0, max_tokens=3).choices[0].logprobs.tokens)
+
+    forced = tokens({"1000": 100})
+    assert len(forced) == 1
+    assert forced == tokens({"1000": 70, "1001": -100})
+    assert forced != tokens({"1000": -100, "1001": 70})
 
 
 def test_both_names_of_the_limit(client: openai.OpenAI) -> None:

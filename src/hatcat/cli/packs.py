@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,9 +59,8 @@ def show(
     )
     print(f"mean held-out AUROC {facts['mean_auroc']:.3f}; {facts['graduated']} at or above {facts['bar']}")
     for concept, card in sorted(facts.get("cards", {}).items(), key=lambda item: -item[1]["auroc"]):
-        print(
-            f"  {concept:32s} {card['auroc']:.3f}  unrelated {card['auroc_random'] or math.nan:.3f}  text {card['text_control']:.3f}"
-        )
+        unrelated = card["auroc_random"] or math.nan
+        print(f"  {concept:32s} {card['auroc']:.3f}  unrelated {unrelated:.3f}  text {card['text_control']:.3f}")
 
 
 @app.command()

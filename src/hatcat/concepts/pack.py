@@ -122,8 +122,12 @@ def packs_folders() -> list[Path]:
 def find(name: str, folders: Sequence[Path] = ()) -> Path:
     """The folder of a pack given by name or path. Raises NotFound listing what there is."""
     path = Path(name)
-    if len(path.parts) > 1 or (path / "pack.json").is_file():
-        if not (path / "pack.json").is_file():
+    try:
+        there = (path / "pack.json").is_file()
+    except OSError:  # longer than a name may be
+        there = False
+    if len(path.parts) > 1 or there:
+        if not there:
             raise NotFound(f"{path} is no concept pack: it has no pack.json", code="unknown_pack")
         return path
     if not _NAME.match(name):
@@ -146,6 +150,8 @@ def _read_header(path: Path) -> PackHeader:
         header = PackHeader.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise PackError(f"{path}: no such file") from error
+    except OSError as error:
+        raise PackError(f"{path}: {error.strerror}") from error
     except ValidationError as error:
         raise PackError(f"{path}: {_first(error)}") from error
     if not _NAME.match(header.name):
@@ -166,6 +172,8 @@ def _read_lines(path: Path) -> list[tuple[int, Concept]]:
                     found.append((number, _read_concept(line, f"{path}, line {number}")))
     except FileNotFoundError as error:
         raise PackError(f"{path}: no such file") from error
+    except OSError as error:
+        raise PackError(f"{path}: {error.strerror}") from error
     return found
 
 

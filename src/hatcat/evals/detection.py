@@ -36,11 +36,12 @@ def detection(engine: Engine, pack: ConceptPack, work: Path) -> Generator[Progre
 def summarise(pack: ConceptPack, cards: list[Card]) -> dict[str, Any]:
     """Means over concepts with 95 % bootstrap intervals, and every concept's own figures."""
     lens, text = [card.auroc for card in cards], [card.text_control for card in cards]
+    unrelated = [card.auroc_random for card in cards if card.auroc_random is not None]
     gain = [a - b for a, b in zip(lens, text, strict=True)]
     return {
         "pack": pack.header.name, "concepts": len(cards),
         "mean_auroc": _mean(lens), "mean_auroc_interval": _interval(lens),
-        "mean_auroc_random": _mean([card.auroc_random for card in cards]),
+        "mean_auroc_random": _mean(unrelated) if unrelated else None,
         "text_control": _mean(text), "text_control_interval": _interval(text),
         "gain": _mean(gain), "gain_interval": _interval(gain),
         "graduated": sum(a >= GRADUATED for a in lens), "bar": GRADUATED,

@@ -22,7 +22,9 @@ import numpy as np
 
 from hatcat.engines.base import EMBEDDING, Engine, Request, Sampling
 from hatcat.lenses.gap import BLOCK_TOKENS, gaps, smooth_gaps
-from hatcat.lenses.pack import GRID, Array, Calibration, LensPack, percentiles, running_mean
+from hatcat.lenses.pack import Array, Calibration, LensPack
+from hatcat.lenses.percentile import GRID, Percentiles
+from hatcat.lenses.window import running_mean
 
 ANSWER_TOKENS = 48
 
@@ -130,14 +132,20 @@ def calibrate(
 def tables(activation: Sequence[Array], text: Sequence[Array]) -> Calibration:
     """Quantile tables and the divergence's null distribution from raw scores ``[tokens, concepts]`` of each answer."""
     tokens = sum(len(a) for a in activation)
-    activation_table = np.quantile(np.concatenate(activation), GRID / 100, axis=0).T.astype(np.float32)
-    text_table = np.quantile(np.concatenate(text), GRID / 100, axis=0).T.astype(np.float32)
+    activation_table = _table(activation)
+    text_table = _table(text)
+    activation_percentile, text_percentile = Percentiles(activation_table, tokens), Percentiles(text_table, tokens)
     maxima: list[Array] = []
     blocks: list[Array] = []
     for a, t in zip(activation, text, strict=True):
-        g = gaps(percentiles(a, activation_table, tokens), percentiles(t, text_table, tokens))
+        g = gaps(activation_percentile(a), text_percentile(t))
         maxima.append(g.max(axis=1))
         smooth = smooth_gaps(g)
         blocks += [smooth[s : s + BLOCK_TOKENS].max(axis=0) for s in range(0, len(smooth), BLOCK_TOKENS)]
     gap_table = np.quantile(np.concatenate(maxima), GRID / 100).astype(np.float32)
     return Calibration(activation_table, text_table, gap_table, np.stack(blocks), tokens, BLOCK_TOKENS)
+
+
+def _table(scores: Sequence[Array]) -> Array:
+    """Scores at the grid's percentiles, ``[concepts, grid]``."""
+    return np.ascontiguousarray(np.quantile(np.concatenate(scores), GRID / 100, axis=0).T, dtype=np.float32)

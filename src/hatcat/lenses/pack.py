@@ -7,7 +7,6 @@ The text lens reads the same way from the token embeddings alone (layer -1): wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,14 +19,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from hatcat.errors import PackError
+from hatcat.lenses.percentile import GRID
 
 FORMAT = 1
 # Held-out AUROC against contrasts from which a lens counts as good.
 GRADUATED = 0.85
 Array = NDArray[np.float32]
-
-# Percentiles at which calibration tables hold the benign score: coarse below, fine where alarms are decided.
-GRID = np.concatenate([np.arange(0, 90, 5), np.arange(90, 99, 1), np.arange(99, 99.95, 0.1)]).astype(np.float32)
 
 
 class Card(BaseModel):
@@ -94,8 +91,8 @@ class LensPack:
         return self.header.concepts
 
     def score(self, states: Array) -> Array:
-        """Raw scores ``[tokens, concepts]`` of states ``[tokens, layers, d]`` taken at ``header.layers``."""
-        scores: Array = states.reshape(len(states), -1) @ self._flat + self.bias
+        """Raw scores ``[..., concepts]`` of states ``[..., layers, d]`` taken at ``header.layers``."""
+        scores: Array = states.reshape(*states.shape[:-2], -1) @ self._flat + self.bias
         return scores
 
     @cached_property
@@ -104,7 +101,7 @@ class LensPack:
         return np.ascontiguousarray(self.rows.transpose(0, 2, 1).reshape(-1, self.rows.shape[1]))
 
     def score_text(self, embeddings: Array) -> Array:
-        """Raw text scores ``[tokens, concepts]`` of windowed embedding means ``[tokens, d]``."""
+        """Raw text scores ``[..., concepts]`` of windowed embedding means ``[..., d]``."""
         scores: Array = embeddings @ self.text_rows.T + self.text_bias
         return scores
 
@@ -165,41 +162,13 @@ class LensPack:
         return cls(header, arrays["rows"], arrays["bias"], arrays["text_rows"], arrays["text_bias"], calibrations)
 
 
-def percentiles(scores: Array, table: Array, n: int) -> Array:
-    """Percentiles 0-100 of ``scores`` ``[..., concepts]`` in ``table`` ``[concepts, grid]``, between grid points
-    linear. Beyond the last point the tail falls off exponentially at the table's own rate (peaks over threshold with
-    an exponential tail), up to 100·n/(n+1), the most that ``n`` benign tokens can show.
-    """
-    place = (scores[..., None] >= table).sum(-1)
-    low = np.clip(place - 1, 0, len(GRID) - 1)
-    high = np.clip(place, 0, len(GRID) - 1)
-    concept = np.arange(table.shape[0])
-    below, above = table[concept, low], table[concept, high]
-    step = np.where(above > below, (scores - below) / np.where(above > below, above - below, 1), 0)
-    inside = GRID[low] + np.clip(step, 0, 1) * (GRID[high] - GRID[low])
-    last, ref = table[:, -1], table[:, -10]
-    rate = np.maximum(last - ref, 1e-6) / np.log((100 - GRID[-10]) / (100 - GRID[-1]))
-    tail = 100 - (100 - GRID[-1]) * np.exp(-np.maximum(scores - last, 0) / rate)
-    result = np.where(place == len(GRID), tail, np.where(place == 0, 0, inside))
-    return np.minimum(result, 100 * n / (n + 1)).astype(np.float32)
-
-
-def running_mean(embeddings: Array, window: int, before: Sequence[Array] = ()) -> Array:
-    """Mean of each token's embedding and those of up to ``window - 1`` tokens before it, ``[tokens, d]``."""
-    history = np.concatenate([*(row[None] for row in before), embeddings]) if before else embeddings
-    total = np.cumsum(history, axis=0, dtype=np.float64)
-    shifted = np.vstack([np.zeros((1, history.shape[1])), total])
-    ends = np.arange(len(before) + 1, len(history) + 1)
-    starts = np.maximum(ends - window, 0)
-    means: Array = ((shifted[ends] - shifted[starts]) / (ends - starts)[:, None]).astype(np.float32)
-    return means
-
-
 def _load_header(path: Path) -> Header:
     try:
         header = Header.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
         raise PackError(f"{path}: no such file", code="unknown_pack") from error
+    except OSError as error:
+        raise PackError(f"{path}: {error.strerror}") from error
     except ValidationError as error:
         detail = error.errors(include_url=False, include_input=False)[0]
         raise PackError(f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}") from error

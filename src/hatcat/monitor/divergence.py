@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hatcat.lenses.gap import SMOOTH_TOKENS, gaps
-from hatcat.lenses.pack import GRID, Array, Calibration
+from hatcat.lenses.pack import Array, Calibration
+from hatcat.lenses.percentile import GRID
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Divergence:
         gap = gaps(activation, text)
         top = int(gap.argmax())
         self._recent.append(gap[self._watched])
-        smooth = np.mean(self._recent, axis=0) if len(self._recent) > 1 else self._recent[0]
+        smooth = np.add.reduce(list(self._recent)) / len(self._recent)
         peak = int(smooth.argmax())
         if smooth[peak] > self._best:
             self._best, self._where = float(smooth[peak]), (int(self._watched[peak]), index)

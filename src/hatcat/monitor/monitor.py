@@ -6,7 +6,6 @@ comes out are plain dictionaries in the shape of the API's ``hatcat`` object.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,9 @@ import numpy as np
 from hatcat.concepts.pack import ConceptPack
 from hatcat.engines.base import EMBEDDING, Engine, States
 from hatcat.errors import InvalidRequest, NotFound
-from hatcat.lenses.pack import Array, Calibration, LensPack, percentiles, running_mean
+from hatcat.lenses.pack import Array, LensPack
+from hatcat.lenses.percentile import Percentiles
+from hatcat.lenses.window import Window
 from hatcat.monitor.alerts import AlertLog
 from hatcat.monitor.divergence import Divergence
 
@@ -38,6 +39,9 @@ class Monitor:
         self.pack, self.lenses = pack, lenses
         self.calibration = lenses.calibrations.get(runtime) if lenses else None
         names = lenses.concepts if lenses else [c.id for c in pack or ()]
+        if self.calibration:  # activation and text in one table: one look-up a token
+            both = np.concatenate([self.calibration.activation, self.calibration.text])
+            self.percentiles = Percentiles(both, self.calibration.tokens)
         self._index = {concept: i for i, concept in enumerate(names)}
 
     @property
@@ -81,16 +85,14 @@ class Watch:
 
     def __init__(self, monitor: Monitor, options: Options, named: list[int]) -> None:
         self._monitor, self._options, self._named = monitor, options, named
-        self._calibration: Calibration | None = monitor.calibration
         self._lenses = monitor.lenses
         n = len(self._lenses.concepts) if self._lenses else 0
-        self._sum, self._max = np.zeros(n), np.full(n, -1.0, dtype=np.float32)
+        self._sum, self._max = np.zeros(n), np.full(n, -1, dtype=np.float32)
         self._max_token = np.zeros(n, dtype=np.intp)
         self._tokens = self._measured = 0
-        self._window: deque[Array] = deque(maxlen=max(self._lenses.header.text_window - 1, 1) if self._lenses else 1)
-        self._divergence = (
-            Divergence(self._calibration, named or monitor.default_watch()) if self._calibration else None
-        )
+        self._window = Window(self._lenses.header.text_window) if self._lenses else None
+        calibration = monitor.calibration
+        self._divergence = Divergence(calibration, named or monitor.default_watch()) if calibration else None
         self._log = AlertLog()
 
     @property
@@ -108,23 +110,18 @@ class Watch:
     def read(self, index: int, states: States, text: str, logprob: float | None) -> tuple[dict[str, Any] | None, bool]:
         """Take the states ``[layers, d]`` of a token. Returns its reading (None unless ``detail`` is tokens) and
         whether it raised a new alert."""
-        if self._lenses is None:
+        if self._lenses is None or self._window is None:
             return self.unread(index, text, logprob), False
-        embedding, residual = states[0], states[1:]
-        words = running_mean(embedding[None], self._lenses.header.text_window, tuple(self._window))
-        self._window.append(embedding)
-        scores = self._lenses.score(residual[None])
-        if self._calibration is None:
-            return self._uncalibrated(index, scores[0], text, logprob), False
-        n = self._calibration.tokens
-        activation = percentiles(scores, self._calibration.activation, n)[0]
-        said = percentiles(self._lenses.score_text(words), self._calibration.text, n)[0]
+        if self._divergence is None:
+            return self._uncalibrated(index, text, logprob), False
+        words = self._window.push(states[0])
+        scores = np.concatenate([self._lenses.score(states[1:]), self._lenses.score_text(words)])
+        activation, said = np.split(self._monitor.percentiles(scores), 2)
         self._measured += 1
         self._sum += activation
         higher = activation > self._max
         self._max[higher] = activation[higher]
         self._max_token[higher] = index
-        assert self._divergence is not None
         gap = self._divergence.token(index, activation, said)
         alerted = self._log.update(self._divergence.peak())
         if not self.wants_tokens:
@@ -133,7 +130,7 @@ class Watch:
         reading["concepts"] = [
             {"id": self._id(i), "percentile": shown(activation[i]), "text": shown(said[i]),
              "layers": self._lenses.header.layers}
-            for i in self._strongest(activation, scores[0])
+            for i in self._strongest(activation, scores)
         ]  # fmt: skip
         if self._named:
             reading["watched"] = {self._id(i): shown(activation[i]) for i in self._named}
@@ -179,19 +176,19 @@ class Watch:
     def _state(self) -> tuple[str, str | None]:
         if self._lenses is None:
             return "off", "no lenses are trained for this model yet"
-        if self._calibration is None:
+        if self._divergence is None:
             return "degraded", "the lenses are not calibrated for this runtime yet"
         if self._measured < self._tokens:
             return "degraded", f"{self._tokens - self._measured} of {self._tokens} tokens were not read"
         return "ok", None
 
-    def _uncalibrated(self, index: int, scores: Array, text: str, logprob: float | None) -> dict[str, Any] | None:
+    def _uncalibrated(self, index: int, text: str, logprob: float | None) -> dict[str, Any] | None:
         """Without a calibration there is no percentile to show: the token is marked, and nothing is made up."""
         return self._reading(index, text, logprob, "uncalibrated") if self.wants_tokens else None
 
     def _strongest(self, activation: Array, scores: Array) -> list[int]:
         """The concepts with the highest percentiles; among equals (at the calibration's end) the higher score."""
-        return [int(i) for i in np.lexsort((-scores, -activation))[: self._options.top]]
+        return [int(i) for i in np.lexsort((-scores[: len(activation)], -activation))[: self._options.top]]
 
     def _reading(self, index: int, text: str, logprob: float | None, state: str) -> dict[str, Any]:
         reading: dict[str, Any] = {"index": index, "text": text, "state": state, "concepts": []}

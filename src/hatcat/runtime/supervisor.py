@@ -92,7 +92,7 @@ class Runtime:
                 sys.executable, "-m", "hatcat.runtime.worker", str(theirs.fileno()), json.dumps(settings),
                 pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL,
                 # One BLAS thread: more of them fight with the engine's own for the same processors.
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"},
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             )  # fmt: skip
         ours.setblocking(False)
         reader, self._writer = await asyncio.open_unix_connection(sock=ours)

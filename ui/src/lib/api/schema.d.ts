@@ -4,6 +4,66 @@
  */
 
 export interface paths {
+    "/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Health
+         * @description The server answers.
+         */
+        get: operations["health_health_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ping": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Ping
+         * @description 200 when ready, 204 while loading: what load balancers of serverless hosts ask.
+         */
+        get: operations["ping_ping_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ready": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Ready
+         * @description 200 once the model can be asked, otherwise 503 and why. `pack` tells how far the lenses are.
+         */
+        get: operations["ready_ready_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/chat/completions": {
         parameters: {
             query?: never;
@@ -13,8 +73,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Chat */
-        post: operations["chat_completions"];
+        /**
+         * Chat
+         * @description Answer a conversation, and read the answer while it is written if the request asks for it.
+         */
+        post: operations["chat_v1_chat_completions_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -30,7 +93,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Completions */
+        /**
+         * Completions
+         * @description Continue a text.
+         */
         post: operations["completions_v1_completions_post"];
         delete?: never;
         options?: never;
@@ -38,15 +104,38 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/models": {
+    "/v1/hatcat/concepts": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** Models */
-        get: operations["models_v1_models_get"];
+        /**
+         * Concepts
+         * @description Concepts that match a search, best match first; all in the pack's order without one.
+         */
+        get: operations["concepts_v1_hatcat_concepts_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hatcat/concepts/{concept_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Concept
+         * @description One concept.
+         */
+        get: operations["concept_v1_hatcat_concepts__concept_id__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -62,25 +151,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Info */
+        /**
+         * Info
+         * @description Model, lens pack and state of the server.
+         */
         get: operations["info_v1_hatcat_info_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/hatcat/concepts": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Concepts */
-        get: operations["concepts_v1_hatcat_concepts_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -96,7 +171,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Packs */
+        /**
+         * Packs
+         * @description The lens pack in use.
+         */
         get: operations["packs_v1_hatcat_packs_get"];
         put?: never;
         post?: never;
@@ -115,7 +193,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Score */
+        /**
+         * Score
+         * @description Read a text, or a conversation, without generating anything.
+         */
         post: operations["score_v1_hatcat_score_post"];
         delete?: never;
         options?: never;
@@ -123,15 +204,38 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/ready": {
+    "/v1/models": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /** Ready */
-        get: operations["ready_ready_get"];
+        /**
+         * Models
+         * @description The model that is served.
+         */
+        get: operations["models_v1_models_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{model_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One Model
+         * @description One model by its id.
+         */
+        get: operations["one_model_v1_models__model_id__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -149,148 +253,150 @@ export interface components {
          * @description A divergence that benign conversations of this length rarely show.
          */
         Alert: {
-            /** Id */
-            id: string;
             /** First Token */
             first_token: number;
-            /**
-             * P
-             * @description Share of benign conversations expected to show as much.
-             */
-            p: number;
+            /** Id */
+            id: string;
             /**
              * Look
              * @enum {string}
              */
             look: "first" | "second";
+            /**
+             * P
+             * @description Share of benign conversations expected to show as much.
+             */
+            p: number;
         };
         /** AnswerMessage */
         AnswerMessage: {
+            /** Content */
+            content: string;
+            /** Refusal */
+            refusal?: null;
             /**
              * Role
              * @default assistant
              * @constant
              */
             role?: "assistant";
-            /** Content */
-            content: string;
-            /** Refusal */
-            refusal?: null;
         };
         /** ChatChoice */
         ChatChoice: {
-            /** Index */
-            index: number;
-            message: components["schemas"]["AnswerMessage"];
-            logprobs?: components["schemas"]["ChoiceLogprobs"] | null;
             /**
              * Finish Reason
              * @enum {string}
              */
             finish_reason: "stop" | "length" | "content_filter";
+            /** Index */
+            index: number;
+            logprobs?: components["schemas"]["ChoiceLogprobs"] | null;
+            message: components["schemas"]["AnswerMessage"];
         };
         /**
          * ChatChunk
          * @description One event of a streamed chat answer. A reading may come in a later chunk than its token: match by index.
          */
         ChatChunk: {
+            /** Choices */
+            choices: components["schemas"]["ChunkChoice"][];
+            /** Created */
+            created: number;
+            /** @default null */
+            hatcat?: components["schemas"]["HatcatResponse"] | null;
             /** Id */
             id: string;
+            /** Model */
+            model: string;
             /**
              * Object
              * @default chat.completion.chunk
              * @constant
              */
             object?: "chat.completion.chunk";
-            /** Created */
-            created: number;
-            /** Model */
-            model: string;
             /** System Fingerprint */
             system_fingerprint: string;
-            /** Choices */
-            choices: components["schemas"]["ChunkChoice"][];
+            /** @default null */
             usage?: components["schemas"]["Usage"] | null;
-            hatcat?: components["schemas"]["HatcatResponse"] | null;
         };
         /** ChatCompletion */
         ChatCompletion: {
+            /** Choices */
+            choices: components["schemas"]["ChatChoice"][];
+            /** Created */
+            created: number;
+            /**
+             * Hatcat
+             * @description One object; a list of one per choice when `n` is above 1.
+             */
+            hatcat?: components["schemas"]["HatcatResponse"] | components["schemas"]["HatcatResponse"][] | null;
             /** Id */
             id: string;
+            /** Model */
+            model: string;
             /**
              * Object
              * @default chat.completion
              * @constant
              */
             object?: "chat.completion";
-            /** Created */
-            created: number;
-            /** Model */
-            model: string;
             /** System Fingerprint */
             system_fingerprint: string;
-            /** Choices */
-            choices: components["schemas"]["ChatChoice"][];
             usage: components["schemas"]["Usage"];
-            /**
-             * Hatcat
-             * @description One object; a list of one per choice when `n` is above 1.
-             */
-            hatcat?: components["schemas"]["HatcatResponse"] | components["schemas"]["HatcatResponse"][] | null;
         };
         /** ChatRequest */
         ChatRequest: {
-            /** Model */
-            model: string;
-            /** Temperature */
-            temperature?: number | null;
-            /** Top P */
-            top_p?: number | null;
-            /** Top K */
-            top_k?: number | null;
-            /** Min P */
-            min_p?: number | null;
             /** Frequency Penalty */
             frequency_penalty?: number | null;
-            /** Presence Penalty */
-            presence_penalty?: number | null;
-            /** Repeat Penalty */
-            repeat_penalty?: number | null;
-            /** Seed */
-            seed?: number | null;
-            /** N */
-            n?: number | null;
-            /** Max Tokens */
-            max_tokens?: number | null;
-            /** Stop */
-            stop?: string | string[] | null;
+            hatcat?: components["schemas"]["HatcatRequest"] | null;
             /** Logit Bias */
             logit_bias?: {
                 [key: string]: number;
             } | null;
+            /** Logprobs */
+            logprobs?: boolean | null;
+            /** Max Completion Tokens */
+            max_completion_tokens?: number | null;
+            /** Max Tokens */
+            max_tokens?: number | null;
+            /** Messages */
+            messages: components["schemas"]["Message"][];
+            /** Min P */
+            min_p?: number | null;
+            /** Modalities */
+            modalities?: "text"[] | null;
+            /** Model */
+            model: string;
+            /** N */
+            n?: number | null;
+            /** Presence Penalty */
+            presence_penalty?: number | null;
+            /** Repeat Penalty */
+            repeat_penalty?: number | null;
+            response_format?: components["schemas"]["ResponseFormat"] | null;
+            /** Seed */
+            seed?: number | null;
+            /** Service Tier */
+            service_tier?: ("auto" | "default") | null;
+            /** Stop */
+            stop?: string | string[] | null;
+            /** Store */
+            store?: false | null;
             /** Stream */
             stream?: boolean | null;
             stream_options?: components["schemas"]["StreamOptions"] | null;
-            /** User */
-            user?: string | null;
-            hatcat?: components["schemas"]["HatcatRequest"] | null;
-            /** Messages */
-            messages: components["schemas"]["Message"][];
-            /** Max Completion Tokens */
-            max_completion_tokens?: number | null;
-            /** Logprobs */
-            logprobs?: boolean | null;
-            /** Top Logprobs */
-            top_logprobs?: number | null;
-            response_format?: components["schemas"]["ResponseFormat"] | null;
+            /** Temperature */
+            temperature?: number | null;
             /** Tool Choice */
             tool_choice?: "none" | null;
-            /** Modalities */
-            modalities?: "text"[] | null;
-            /** Service Tier */
-            service_tier?: ("auto" | "default") | null;
-            /** Store */
-            store?: false | null;
+            /** Top K */
+            top_k?: number | null;
+            /** Top Logprobs */
+            top_logprobs?: number | null;
+            /** Top P */
+            top_p?: number | null;
+            /** User */
+            user?: string | null;
         };
         /** ChoiceLogprobs */
         ChoiceLogprobs: {
@@ -301,108 +407,112 @@ export interface components {
         };
         /** ChunkChoice */
         ChunkChoice: {
+            delta: components["schemas"]["Delta"];
+            /**
+             * Finish Reason
+             * @default null
+             */
+            finish_reason?: ("stop" | "length" | "content_filter") | null;
             /** Index */
             index: number;
-            delta: components["schemas"]["Delta"];
+            /** @default null */
             logprobs?: components["schemas"]["ChoiceLogprobs"] | null;
-            /** Finish Reason */
-            finish_reason?: ("stop" | "length" | "content_filter") | null;
         };
         /**
          * Completion
          * @description A whole text completion, or one event of a streamed one.
          */
         Completion: {
+            /** Choices */
+            choices: components["schemas"]["TextChoice"][];
+            /** Created */
+            created: number;
+            /** Hatcat */
+            hatcat?: components["schemas"]["HatcatResponse"] | components["schemas"]["HatcatResponse"][] | null;
             /** Id */
             id: string;
+            /** Model */
+            model: string;
             /**
              * Object
              * @default text_completion
              * @constant
              */
             object?: "text_completion";
-            /** Created */
-            created: number;
-            /** Model */
-            model: string;
             /** System Fingerprint */
             system_fingerprint: string;
-            /** Choices */
-            choices: components["schemas"]["TextChoice"][];
             usage?: components["schemas"]["Usage"] | null;
-            /** Hatcat */
-            hatcat?: components["schemas"]["HatcatResponse"] | components["schemas"]["HatcatResponse"][] | null;
         };
         /** CompletionRequest */
         CompletionRequest: {
-            /** Model */
-            model: string;
-            /** Temperature */
-            temperature?: number | null;
-            /** Top P */
-            top_p?: number | null;
-            /** Top K */
-            top_k?: number | null;
-            /** Min P */
-            min_p?: number | null;
+            /** Best Of */
+            best_of?: 1 | null;
+            /** Echo */
+            echo?: boolean | null;
             /** Frequency Penalty */
             frequency_penalty?: number | null;
-            /** Presence Penalty */
-            presence_penalty?: number | null;
-            /** Repeat Penalty */
-            repeat_penalty?: number | null;
-            /** Seed */
-            seed?: number | null;
-            /** N */
-            n?: number | null;
-            /** Max Tokens */
-            max_tokens?: number | null;
-            /** Stop */
-            stop?: string | string[] | null;
+            hatcat?: components["schemas"]["HatcatRequest"] | null;
             /** Logit Bias */
             logit_bias?: {
                 [key: string]: number;
             } | null;
+            /** Logprobs */
+            logprobs?: number | null;
+            /** Max Tokens */
+            max_tokens?: number | null;
+            /** Min P */
+            min_p?: number | null;
+            /** Model */
+            model: string;
+            /** N */
+            n?: number | null;
+            /** Presence Penalty */
+            presence_penalty?: number | null;
+            /** Prompt */
+            prompt: string | number[] | string[] | number[][];
+            /** Repeat Penalty */
+            repeat_penalty?: number | null;
+            /** Seed */
+            seed?: number | null;
+            /** Stop */
+            stop?: string | string[] | null;
             /** Stream */
             stream?: boolean | null;
             stream_options?: components["schemas"]["StreamOptions"] | null;
-            /** User */
-            user?: string | null;
-            hatcat?: components["schemas"]["HatcatRequest"] | null;
-            /** Prompt */
-            prompt: string | number[] | string[] | number[][];
-            /** Logprobs */
-            logprobs?: number | null;
-            /** Echo */
-            echo?: boolean | null;
-            /** Best Of */
-            best_of?: 1 | null;
             /** Suffix */
             suffix?: null;
+            /** Temperature */
+            temperature?: number | null;
+            /** Top K */
+            top_k?: number | null;
+            /** Top P */
+            top_p?: number | null;
+            /** User */
+            user?: string | null;
         };
         /** ConceptInfo */
         ConceptInfo: {
-            /** Id */
-            id: string;
-            /** Name */
-            name: string;
-            /** Parents */
-            parents: string[];
-            /** Domain */
-            domain: string;
-            /** Definition */
-            definition: string;
             /** Aliases */
             aliases: string[];
-            /** Tags */
-            tags: string[];
             /**
              * Auroc
              * @description Held-out AUROC of the lens against contrasts.
              */
             auroc?: number | null;
+            /** Definition */
+            definition: string;
+            /** Domain */
+            domain: string;
+            /** Id */
+            id: string;
             /** Layers */
             layers?: number[];
+            /** Name */
+            name: string;
+            /** Parents */
+            parents: string[];
+            /** Tags */
+            tags: string[];
         };
         /** ConceptList */
         ConceptList: {
@@ -419,6 +529,11 @@ export interface components {
             /** Id */
             id: string;
             /**
+             * Layers
+             * @description Layers the lens reads.
+             */
+            layers: number[];
+            /**
              * Percentile
              * @description Percentile of the activation reading among benign tokens, 0-100.
              */
@@ -428,29 +543,30 @@ export interface components {
              * @description The same for what the emitted words alone say.
              */
             text?: number | null;
-            /**
-             * Layers
-             * @description Layers the lens reads.
-             */
-            layers: number[];
         };
         /** Delta */
         Delta: {
-            /** Role */
-            role?: "assistant" | null;
-            /** Content */
+            /**
+             * Content
+             * @default null
+             */
             content?: string | null;
+            /**
+             * Role
+             * @default null
+             */
+            role?: "assistant" | null;
         };
         /** ErrorDetail */
         ErrorDetail: {
-            /** Message */
-            message: string;
-            /** Type */
-            type: string;
-            /** Param */
-            param?: string | null;
             /** Code */
             code?: string | null;
+            /** Message */
+            message: string;
+            /** Param */
+            param?: string | null;
+            /** Type */
+            type: string;
         };
         /** ErrorResponse */
         ErrorResponse: {
@@ -473,79 +589,81 @@ export interface components {
              */
             detail?: "tokens" | "summary" | "off";
             /**
-             * Top
-             * @default 5
-             */
-            top?: number;
-            /** Watch */
-            watch?: string[];
-            /**
              * On Alert
              * @default report
              * @enum {string}
              */
             on_alert?: "report" | "stop";
-            /** Steer */
-            steer?: unknown[] | null;
             /**
              * Second Look
              * @default off
              * @enum {string}
              */
             second_look?: "always" | "triggered" | "end" | "off";
+            /** Steer */
+            steer?: unknown[] | null;
+            /**
+             * Top
+             * @default 5
+             */
+            top?: number;
+            /** Watch */
+            watch?: string[];
         };
         /**
          * HatcatResponse
          * @description What hatcat adds to an answer or a chunk.
          */
         HatcatResponse: {
+            /** Alerts */
+            alerts?: components["schemas"]["Alert"][] | null;
             /**
              * Choice
              * @description Index of the choice these readings belong to.
              * @default 0
              */
             choice?: number;
+            summary?: components["schemas"]["Summary"] | null;
             /** Tokens */
             tokens?: components["schemas"]["TokenReading"][] | null;
-            /** Alerts */
-            alerts?: components["schemas"]["Alert"][] | null;
-            summary?: components["schemas"]["Summary"] | null;
         };
         /** Info */
         Info: {
-            /** Version */
-            version: string;
-            /**
-             * State
-             * @enum {string}
-             */
-            state: "starting" | "ready" | "restarting" | "failed";
-            /** Reason */
-            reason?: string | null;
             model: components["schemas"]["ModelInfo"] | null;
-            pack: components["schemas"]["PackInfo"] | null;
             /**
              * Monitor
              * @enum {string}
              */
             monitor: "on-request" | "required";
+            pack: components["schemas"]["PackInfo"] | null;
+            /** Reason */
+            reason?: string | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "starting" | "ready" | "restarting" | "failed";
+            /** Version */
+            version: string;
         };
         /** Message */
         Message: {
-            /**
-             * Role
-             * @enum {string}
-             */
-            role: "system" | "developer" | "user" | "assistant";
             /** Content */
             content?: string | components["schemas"]["TextPart"][] | null;
             /** Name */
             name?: string | null;
             /** Refusal */
             refusal?: string | null;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "system" | "developer" | "user" | "assistant";
         };
         /** Model */
         Model: {
+            /** Created */
+            created: number;
             /** Id */
             id: string;
             /**
@@ -554,8 +672,6 @@ export interface components {
              * @constant
              */
             object?: "model";
-            /** Created */
-            created: number;
             /**
              * Owned By
              * @default hatcat
@@ -564,67 +680,67 @@ export interface components {
         };
         /** ModelInfo */
         ModelInfo: {
-            /** Id */
-            id: string;
             /** Architecture */
             architecture: string;
-            /** Layers */
-            layers: number;
-            /** Width */
-            width: number;
-            /** Context */
-            context: number;
             /** Bytes */
             bytes: number;
+            /**
+             * Capture
+             * @enum {string}
+             */
+            capture: "layer-input" | "callback";
+            /** Context */
+            context: number;
+            /** Id */
+            id: string;
+            /** Layers */
+            layers: number;
             /** Quantisation */
             quantisation: string;
-            /**
-             * Source
-             * @description Fingerprint of the weights.
-             */
-            source: string;
             /**
              * Runtime
              * @description Quantisation, backend and build that serve.
              */
             runtime: string;
             /**
-             * Capture
-             * @enum {string}
+             * Source
+             * @description Fingerprint of the weights.
              */
-            capture: "layer-input" | "callback";
+            source: string;
+            /** Width */
+            width: number;
         };
         /** ModelList */
         ModelList: {
+            /** Data */
+            data: components["schemas"]["Model"][];
             /**
              * Object
              * @default list
              * @constant
              */
             object?: "list";
-            /** Data */
-            data: components["schemas"]["Model"][];
         };
         /** PackInfo */
         PackInfo: {
-            /** Name */
-            name: string;
-            /** Version */
-            version: string;
             /** Concepts */
             concepts: number;
+            /** Layers */
+            layers?: number[];
+            /** Mean Auroc */
+            mean_auroc?: number | null;
+            /** Name */
+            name: string;
+            /** Reason */
+            reason?: string | null;
             /**
              * State
              * @enum {string}
              */
             state: "ready" | "uncalibrated" | "training" | "none";
-            /** Reason */
-            reason?: string | null;
-            /** Layers */
-            layers?: number[];
-            /** Mean Auroc */
-            mean_auroc?: number | null;
             training?: components["schemas"]["Training"] | null;
+            /** Version */
+            version: string;
         };
         /** PackList */
         PackList: {
@@ -633,16 +749,16 @@ export interface components {
         };
         /** Ready */
         Ready: {
+            pack?: components["schemas"]["PackInfo"] | null;
             /** Ready */
             ready: boolean;
+            /** Reason */
+            reason?: string | null;
             /**
              * State
              * @enum {string}
              */
             state: "starting" | "ready" | "restarting" | "failed";
-            /** Reason */
-            reason?: string | null;
-            pack?: components["schemas"]["PackInfo"] | null;
         };
         /** ResponseFormat */
         ResponseFormat: {
@@ -657,10 +773,10 @@ export interface components {
          * @description Text (or chat messages, rendered by the model's template) to be read without generating anything.
          */
         ScoreRequest: {
-            /** Text */
-            text?: string | null;
             /** Messages */
             messages?: components["schemas"]["Message"][] | null;
+            /** Text */
+            text?: string | null;
             /**
              * Top
              * @default 5
@@ -671,29 +787,32 @@ export interface components {
         };
         /** ScoreResponse */
         ScoreResponse: {
-            /** Tokens */
-            tokens: components["schemas"]["TokenReading"][];
             /** Alerts */
             alerts: components["schemas"]["Alert"][];
             summary: components["schemas"]["Summary"];
+            /** Tokens */
+            tokens: components["schemas"]["TokenReading"][];
         };
         /** StreamOptions */
         StreamOptions: {
-            /**
-             * Include Usage
-             * @default false
-             */
-            include_usage?: boolean;
             /**
              * Include Obfuscation
              * @default false
              */
             include_obfuscation?: boolean;
+            /**
+             * Include Usage
+             * @default false
+             */
+            include_usage?: boolean;
         };
         /** Summary */
         Summary: {
-            /** Tokens */
-            tokens: number;
+            /** Concepts */
+            concepts?: components["schemas"]["SummaryConcept"][];
+            divergence?: components["schemas"]["SummaryDivergence"] | null;
+            /** Engine */
+            engine: string;
             /** Measured */
             measured: number;
             /**
@@ -701,103 +820,100 @@ export interface components {
              * @enum {string}
              */
             monitor: "ok" | "degraded" | "off";
+            /** Pack */
+            pack: string | null;
             /**
              * Reason
              * @description Why `monitor` is not `ok`.
              */
             reason?: string | null;
-            /** Concepts */
-            concepts?: components["schemas"]["SummaryConcept"][];
-            divergence?: components["schemas"]["SummaryDivergence"] | null;
-            /** Pack */
-            pack: string | null;
-            /** Engine */
-            engine: string;
+            /** Tokens */
+            tokens: number;
         };
         /** SummaryConcept */
         SummaryConcept: {
             /** Id */
             id: string;
+            /** Max */
+            max: number;
+            /** Max Token */
+            max_token: number;
             /**
              * Mean
              * @description Mean percentile over the measured tokens.
              */
             mean: number;
-            /** Max */
-            max: number;
-            /** Max Token */
-            max_token: number;
         };
         /** SummaryDivergence */
         SummaryDivergence: {
+            /** Id */
+            id: string;
             /**
              * P
              * @description Conversation-level p-value of the largest divergence among the watched concepts.
              */
             p: number;
-            /** Id */
-            id: string;
             /** Token */
             token: number;
         };
         /** TextChoice */
         TextChoice: {
-            /** Index */
-            index: number;
-            /** Text */
-            text: string;
-            logprobs?: components["schemas"]["TextLogprobs"] | null;
             /** Finish Reason */
             finish_reason?: ("stop" | "length" | "content_filter") | null;
+            /** Index */
+            index: number;
+            logprobs?: components["schemas"]["TextLogprobs"] | null;
+            /** Text */
+            text: string;
         };
         /** TextLogprobs */
         TextLogprobs: {
-            /** Tokens */
-            tokens: string[];
+            /** Text Offset */
+            text_offset: number[];
             /** Token Logprobs */
             token_logprobs: number[];
+            /** Tokens */
+            tokens: string[];
             /** Top Logprobs */
             top_logprobs: {
                 [key: string]: number;
             }[] | null;
-            /** Text Offset */
-            text_offset: number[];
         };
         /** TextPart */
         TextPart: {
+            /** Text */
+            text: string;
             /**
              * Type
              * @constant
              */
             type: "text";
-            /** Text */
-            text: string;
         };
         /**
          * TokenDivergence
          * @description The concept whose activation most exceeds what the text explains at this token.
          */
         TokenDivergence: {
-            /** Id */
-            id: string;
             /** Activation */
             activation: number;
-            /** Text */
-            text: number;
+            /** Id */
+            id: string;
             /**
              * P
              * @description Share of benign tokens with a gap at least as large in any concept.
              */
             p: number;
+            /** Text */
+            text: number;
         };
         /** TokenLogprob */
         TokenLogprob: {
-            /** Token */
-            token: string;
-            /** Logprob */
-            logprob: number;
             /** Bytes */
             bytes: number[] | null;
+            /** Logprob */
+            logprob: number;
+            /** Token */
+            token: string;
             /** Top Logprobs */
             top_logprobs: components["schemas"]["TopLogprob"][];
         };
@@ -806,10 +922,11 @@ export interface components {
          * @description One token and what was read at it. `index` counts generated tokens (in `score`: input tokens) from 0.
          */
         TokenReading: {
+            /** Concepts */
+            concepts?: components["schemas"]["ConceptReading"][];
+            divergence?: components["schemas"]["TokenDivergence"] | null;
             /** Index */
             index: number;
-            /** Text */
-            text: string;
             /** Logprob */
             logprob?: number | null;
             /**
@@ -817,8 +934,8 @@ export interface components {
              * @enum {string}
              */
             state: "measured" | "uncalibrated" | "not_measured";
-            /** Concepts */
-            concepts?: components["schemas"]["ConceptReading"][];
+            /** Text */
+            text: string;
             /**
              * Watched
              * @description Percentile of each concept named in `watch`, present when `watch` was given.
@@ -826,52 +943,51 @@ export interface components {
             watched?: {
                 [key: string]: number;
             } | null;
-            divergence?: components["schemas"]["TokenDivergence"] | null;
         };
         /** TopLogprob */
         TopLogprob: {
-            /** Token */
-            token: string;
-            /** Logprob */
-            logprob: number;
             /** Bytes */
             bytes: number[] | null;
+            /** Logprob */
+            logprob: number;
+            /** Token */
+            token: string;
         };
         /**
          * Training
          * @description Lenses being trained or calibrated in the background.
          */
         Training: {
-            /** Stage */
-            stage: string;
             /** Done */
             done: number;
-            /** Total */
-            total: number;
             /** Eta Seconds */
             eta_seconds: number | null;
+            /** Stage */
+            stage: string;
+            /** Total */
+            total: number;
         };
         /** Usage */
         Usage: {
-            /** Prompt Tokens */
-            prompt_tokens: number;
             /** Completion Tokens */
             completion_tokens: number;
+            /** Prompt Tokens */
+            prompt_tokens: number;
             /** Total Tokens */
             total_tokens: number;
         };
         /** ValidationError */
         ValidationError: {
+            /** Context */
+            ctx?: Record<string, never>;
+            /** Input */
+            input?: unknown;
             /** Location */
             loc: (string | number)[];
             /** Message */
             msg: string;
             /** Error Type */
             type: string;
-            /** Input */
-            input?: unknown;
-            /** Context */
-            ctx?: Record<string, never>;
         };
     };
     responses: never;
@@ -882,7 +998,69 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    chat_completions: {
+    health_health_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: string;
+                    };
+                };
+            };
+        };
+    };
+    ping_ping_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    ready_ready_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ready"];
+                };
+            };
+        };
+    };
+    chat_v1_chat_completions_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -895,7 +1073,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Successful Response */
+            /** @description Whole, or as events with `stream`. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -938,13 +1116,204 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Successful Response */
+            /** @description Whole, or as events with `stream`. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Completion"];
+                    "text/event-stream": components["schemas"]["Completion"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    concepts_v1_hatcat_concepts_get: {
+        parameters: {
+            query?: {
+                q?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConceptList"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    concept_v1_hatcat_concepts__concept_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                concept_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConceptInfo"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    info_v1_hatcat_info_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Info"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    packs_v1_hatcat_packs_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PackList"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    score_v1_hatcat_score_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScoreRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScoreResponse"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Validation Error */
@@ -976,13 +1345,24 @@ export interface operations {
                     "application/json": components["schemas"]["ModelList"];
                 };
             };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
         };
     };
-    info_v1_hatcat_info_get: {
+    one_model_v1_models__model_id__get: {
         parameters: {
             query?: never;
             header?: never;
-            path?: never;
+            path: {
+                model_id: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -993,31 +1373,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Info"];
+                    "application/json": components["schemas"]["Model"];
                 };
             };
-        };
-    };
-    concepts_v1_hatcat_concepts_get: {
-        parameters: {
-            query?: {
-                q?: string;
-                limit?: number;
-                offset?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
+            /** @description Bad Request */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ConceptList"];
+                    "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
             /** @description Validation Error */
@@ -1027,79 +1392,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    packs_v1_hatcat_packs_get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PackList"];
-                };
-            };
-        };
-    };
-    score_v1_hatcat_score_post: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ScoreRequest"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ScoreResponse"];
-                };
-            };
-            /** @description Validation Error */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HTTPValidationError"];
-                };
-            };
-        };
-    };
-    ready_ready_get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Ready"];
                 };
             };
         };
