@@ -20,7 +20,7 @@ ALLOWED = "https://chat.example.org"
 @pytest.mark.parametrize(
     "headers",
     [
-        {}, {"authorization": "Bearer wrong"}, {"authorization": "Bearer "}, {"authorization": f"Basic {KEY}"},
+        {}, {"authorization": "Bearer wrong"}, {"authorization": "Bearer"}, {"authorization": f"Basic {KEY}"},
         {"x-hatcat-key": "wrong"}, {"x-hatcat-key": ""}, {"authorization": f"Bearer {KEY}x"}, {"api-key": KEY},
         {"x-hatcat-key": "wrong", "authorization": f"Bearer {KEY}"}, {"authorization": "Bearer \u00fc"},
     ],

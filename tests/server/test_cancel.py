@@ -84,7 +84,7 @@ def test_while_it_waits_behind_another(server: Server) -> None:
 
 def test_a_client_that_stalls_holds_up_nobody_for_ever(server: Server) -> None:
     """It sends its request and never reads: the others are answered after it, and it can leave."""
-    with raw_request(server, chat(max_tokens=64, stream=True, logit_bias=NO_END)) as stalled:
+    with raw_request(server, chat(max_tokens=24, stream=True, logit_bias=NO_END)) as stalled:
         assert first_token(server) < PATIENCE
         assert b"[DONE]" in read_until(stalled, b"[DONE]")
 

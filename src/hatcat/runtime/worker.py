@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import queue
+import signal
 import socket
 import sys
 import threading
@@ -198,6 +199,7 @@ def _merge(whole: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
 
 def main(fd: int, settings: dict[str, Any]) -> int:
     """Entry point of the child: ``fd`` is its end of the socket pair."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the server ends its worker
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
     channel = WorkerChannel(socket.socket(fileno=fd))
     worker = Worker(channel, Settings.model_validate(settings))
