@@ -108,7 +108,7 @@ def test_a_large_message_and_many_writers(pair: tuple[socket.socket, socket.sock
         thread.join()
     assert all(message is not None and message["text"] == large for message in found)
     orders = {n: [m["i"] for m in found if m is not None and m["n"] == n] for n in range(4)}
-    assert orders == dict.fromkeys(range(4), [0, 1, 2])
+    assert orders == {n: [0, 1, 2] for n in range(4)}
 
 
 @pytest.mark.parametrize("kept", [0, 1, 3, 4, 5, -1])

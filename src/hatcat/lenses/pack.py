@@ -192,7 +192,7 @@ def _load_tensors(path: Path) -> dict[str, NDArray[Any]]:
         tensors: dict[str, NDArray[Any]] = load_file(path)
     except FileNotFoundError as error:
         raise PackError(f"{path}: no such file") from error
-    except (SafetensorError, ValueError, OSError, AttributeError) as error:  # the last: a dtype that numpy lacks
+    except (SafetensorError, ValueError, OSError, AttributeError, TypeError) as error:  # last two: no such dtype
         raise PackError(f"{path}: broken or cut off: {error}") from error
     return tensors
 

@@ -86,7 +86,7 @@ def cross_validate(means: Array, corpus: Corpus) -> tuple[Array, Array]:
     classes = corpus.related.shape[0]
     scores = np.empty((len(means), classes), dtype=np.float32)
     control = np.empty_like(scores)
-    for k in range(Corpus.FOLDS):
+    for k in np.unique(corpus.fold):  # fewer than FOLDS where no concept has so many texts
         use, held = corpus.fold != k, corpus.fold == k
         rows, bias = fit(means, corpus, use)
         scores[held] = np.einsum("tld,lcd->tc", means[held], rows, optimize=True) + bias.sum(axis=0)

@@ -25,6 +25,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _WORKER_SETTINGS = ("model", "pack", "context", "threads", "gpu_layers", "cache")
 _LONGEST_BACKOFF = 30.0
 _HEARTBEAT = 15.0
+_PATIENCE = 3.0
 # Events a reader may lag behind before its request is ended: an answer's tokens fit, a stalled reader's memory too.
 _BACKLOG = 8192
 
@@ -62,14 +63,19 @@ class Runtime:
 
     async def stop(self) -> None:
         """End the worker; requests in flight get an error."""
+        self._set("failed", "the server is shutting down")
+        self._end_all("the server is shutting down")
+        if self._writer:
+            self._writer.close()  # the worker leaves when its server does
+        if self._process and self._process.returncode is None:
+            try:
+                await asyncio.wait_for(self._process.wait(), _PATIENCE)
+            except TimeoutError:
+                self._process.kill()
         if self._task:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        if self._process and self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
-        self._end_all("the server is shutting down")
 
     async def _supervise(self) -> None:
         backoff = 1.0
@@ -100,12 +106,14 @@ class Runtime:
             while (message := await receive_message(reader)) is not None:
                 self._take(message)
         finally:
-            self._writer.close()
+            if self._writer:
+                self._writer.close()
             self._writer = None
             if self._process.returncode is None and self.state != "failed":
                 self._process.kill()
             code = await self._process.wait()
-            log.warning("the worker ended with code %s", code)
+            if self.state != "failed":
+                log.warning("the worker ended with code %s", code)
 
     def _take(self, message: dict[str, Any]) -> None:
         if message["id"] == 0:
