@@ -8,12 +8,19 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
+from tomllib import TOMLDecodeError
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from platformdirs import user_cache_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from hatcat.errors import InvalidRequest
 
@@ -44,7 +51,8 @@ class Settings(BaseSettings):
     def _exact_origins(cls, origins: list[str]) -> list[str]:
         for origin in origins:
             parts = urlsplit(origin)
-            if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path or "*" in origin:
+            exact = parts.scheme in {"http", "https"} and parts.netloc and origin == f"{parts.scheme}://{parts.netloc}"
+            if not exact or "*" in origin:
                 raise ValueError(f"{origin!r} is not an exact origin such as https://chat.example.org")
         return origins
 
@@ -71,8 +79,14 @@ def load_settings(**flags: Any) -> Settings:
 
     Raises InvalidRequest naming the first setting that is wrong.
     """
+    file = Path(os.environ.get("HATCAT_CONFIG", "hatcat.toml"))
+    if "HATCAT_CONFIG" in os.environ and not file.is_file():
+        raise InvalidRequest(f"HATCAT_CONFIG points to {file}, which is not a file")
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except (SettingsError, TOMLDecodeError) as error:  # a list that is no JSON, a file that is no TOML
+        where = f"{file}: " if isinstance(error, TOMLDecodeError) else ""
+        raise InvalidRequest(f"{where}{error}") from error
     except ValidationError as error:
         detail = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in detail["loc"])

@@ -6,6 +6,7 @@ import json
 import re
 import tracemalloc
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,7 @@ def test_an_edge_back_from_an_ancestor_is_a_cycle(
     assert ring[0] == ring[-1]
     assert f"line {int(ring[0][1:]) + 1}:" in message
     edges = {(f"c{i}", f"c{p}") for i, above in enumerate(parents) for p in above}
-    steps = set(zip(ring, ring[1:], strict=False))
+    steps = set(pairwise(ring))
     assert steps <= edges or {(b, a) for a, b in steps} <= edges
 
 

@@ -37,11 +37,12 @@ class Oracle:
         self._rope_base = float(self._meta("rope.freq_base"))
         self._window = int(self._meta("attention.sliding_window", 0))
 
-    def read(self, ids: Sequence[int]) -> Array:
-        """The residual stream of every token, ``[tokens, 1 + layers, d]``: at 0 what enters block 0, then after each."""
+    def read(self, ids: Sequence[int], layers: int | None = None) -> Array:
+        """The residual stream of every token, ``[tokens, 1 + layers, d]``: at 0 what enters block 0, then what each of
+        the first ``layers`` blocks (all, unless given) puts out."""
         x = self._embed(ids)
         states = [x]
-        for layer in range(self.layers):
+        for layer in range(layers or self.layers):
             x = self._block(x, layer)
             states.append(x)
         return np.stack(states, axis=1)
@@ -118,7 +119,7 @@ def _angles(n: int, pairs: int, base: float) -> tuple[Array, Array]:
 
 
 def rope_pairs(x: Array, base: float) -> Array:
-    """Rotary positions on neighbouring numbers (0 and 1, 2 and 3, …), for which llama's q and k are permuted in GGUF."""
+    """Rotary positions on neighbouring numbers (0 and 1, 2 and 3, …), for which GGUF permutes llama's q and k."""
     cos, sin = _angles(len(x), x.shape[-1] // 2, base)
     even, odd = x[..., 0::2], x[..., 1::2]
     return np.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1).reshape(x.shape)

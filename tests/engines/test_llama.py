@@ -255,7 +255,8 @@ def test_without_logprobs_there_are_none(engine: LlamaEngine, story: list[int]) 
 
 
 @pytest.mark.parametrize(
-    "text", ["Hello, world", "naïve café — „quoted“", "日本語 и русский", "👩‍👩‍👧 family 🦊", "tabs\tand\n\nlines", "\0"]
+    "text",
+    ["Hello, world", "naïve café — „quoted“", "日本語 и русский", "👩‍👩‍👧 family 🦊", "tabs\tand\n\nlines", "\0"],
 )
 def test_tokens_spell_the_text(engine: LlamaEngine, text: str) -> None:
     ids = engine.tokenize(text, bos=False)

@@ -55,13 +55,13 @@ def test_every_scalar_of_the_contexts_layout_is_checked() -> None:
 
 
 def test_a_library_that_is_not_there(other_library: Path) -> None:
-    with pytest.raises(EngineError, match="HATCAT_LLAMA_LIB points to .*other.so, which is not a file"):
+    with pytest.raises(EngineError, match=r"HATCAT_LLAMA_LIB points to .*other\.so, which is not a file"):
         load_anew()
 
 
 def test_a_file_that_is_no_library(other_library: Path) -> None:
     other_library.write_text("no library\n")
-    with pytest.raises(EngineError, match="other.so does not load"):
+    with pytest.raises(EngineError, match=r"other\.so does not load"):
         load_anew()
 
 
@@ -81,9 +81,7 @@ def test_the_wheel_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("flags", "enough"), [("fpu sse4_2 avx", False), ("fpu avx avx2 fma", True)])
-def test_a_processor_without_avx2(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flags: str, enough: bool
-) -> None:
+def test_a_processor_without_avx2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flags: str, enough: bool) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text(f"flags : {flags}\n")
     monkeypatch.delenv("HATCAT_LLAMA_LIB", raising=False)
@@ -92,7 +90,7 @@ def test_a_processor_without_avx2(
     if enough:
         llama_api._check_cpu()
     else:
-        with pytest.raises(EngineError, match="lacks AVX2.*HATCAT_LLAMA_LIB"):
+        with pytest.raises(EngineError, match=r"lacks AVX2.*HATCAT_LLAMA_LIB"):
             llama_api._check_cpu()
 
 

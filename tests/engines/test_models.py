@@ -65,7 +65,7 @@ def test_a_hub_file_that_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch, tmp_
     """Without the network: the message names the model, and it is an error of something outside."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(EngineError, match="hf:owner/repo/model.gguf could not be fetched: .+") as caught:
+    with pytest.raises(EngineError, match=r"hf:owner/repo/model\.gguf could not be fetched: .+") as caught:
         find_model("hf:owner/repo/model.gguf", tmp_path)
     assert caught.value.exit_code == 3
 

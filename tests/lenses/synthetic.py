@@ -41,7 +41,7 @@ def lens_pack(
     )  # fmt: skip
     activation = [pack.score(normal(rng, 24, len(layers), width)) for _ in range(60)]
     text = [pack.score_text(normal(rng, 24, width) / 2) for _ in range(60)]
-    pack.calibrations[runtime] = tables(activation, text)
+    pack.calibrations[runtime] = tables(activation, text, 48)
     return pack
 
 
@@ -58,9 +58,15 @@ def concept_pack(*, related: bool = False) -> ConceptPack:
         tags = ("safety",) if name in {"war", "music"} else ()
         concepts.append(
             Concept(
-                id=name, name=name.title(), parents=parents, domain="test", definition=f"About {name}.",
-                examples=examples, contrasts=contrasts, tags=tags,
-            )  # fmt: skip
+                id=name,
+                name=name.title(),
+                parents=parents,
+                domain="test",
+                definition=f"About {name}.",
+                examples=examples,
+                contrasts=contrasts,
+                tags=tags,
+            )
         )
     return ConceptPack(PackHeader(name="tiny", version="1", licence="CC0-1.0", source="test"), tuple(concepts))
 

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from hatcat.engines.llama import LlamaEngine
+from hatcat.errors import PackError
 from hatcat.lenses.calibrate import Benign, answers, calibrate, tables
-from hatcat.lenses.gap import BLOCK_TOKENS, gaps, smooth_gaps
+from hatcat.lenses.gap import gaps, smooth_gaps
 from hatcat.lenses.pack import Array, LensPack
 from hatcat.lenses.percentile import GRID, Percentiles
 from tests.lenses.synthetic import lens_pack
 
-FEW = Benign(count=3, answer_tokens=4)
+BLOCK_TOKENS = 48
+FEW = Benign(count=2, answer_tokens=4)
 
 
 def scores(seed: int, lengths: list[int], concepts: int = 4) -> list[Array]:
@@ -30,7 +32,7 @@ def scores(seed: int, lengths: list[int], concepts: int = 4) -> list[Array]:
 
 def test_tables_are_quantiles() -> None:
     activation, text = scores(0, [48] * 50), scores(1, [48] * 50)
-    made = tables(activation, text)
+    made = tables(activation, text, BLOCK_TOKENS)
     for array, given in ((made.activation, activation), (made.text, text)):
         together = np.sort(np.concatenate(given)[:, 2])
         for at in (0, 10, len(GRID) - 1):
@@ -42,19 +44,27 @@ def test_tables_are_quantiles() -> None:
 
 
 def test_blocks_hold_the_largest_smoothed_gap_of_each_concept() -> None:
-    lengths = [48, 10, 100]  # an answer of one block, a short one, and one of three
+    lengths = [48, 10, 48]  # the short answer's maximum is smaller for its length alone: it is left out
     activation, text = scores(0, lengths), scores(1, lengths)
-    made = tables(activation, text)
-    assert made.blocks.shape == (1 + 1 + 3, 4)
+    made = tables(activation, text, BLOCK_TOKENS)
+    assert made.blocks.shape == (2, 4)
     a, t = Percentiles(made.activation, made.tokens), Percentiles(made.text, made.tokens)
-    smooth = smooth_gaps(gaps(a(activation[2]), t(text[2])))
-    np.testing.assert_array_equal(made.blocks[2], smooth[:48].max(axis=0))
-    np.testing.assert_array_equal(made.blocks[4], smooth[96:].max(axis=0))
+    for block, i in ((0, 0), (1, 2)):
+        smooth = smooth_gaps(gaps(a(activation[i]), t(text[i])))
+        np.testing.assert_array_equal(made.blocks[block], smooth.max(axis=0))
+
+
+def test_short_answers_serve_where_there_are_no_others() -> None:
+    lengths = [10, 12, 3]
+    made = tables(scores(0, lengths), scores(1, lengths), BLOCK_TOKENS)
+    assert made.blocks.shape == (2, 4)  # three tokens hold no mean of four
+    with pytest.raises(PackError, match="too short"):
+        tables(scores(0, [3, 2]), scores(1, [3, 2]), BLOCK_TOKENS)
 
 
 def test_gaps_are_quantiles_of_each_tokens_largest() -> None:
     activation, text = scores(0, [48] * 40), scores(1, [48] * 40)
-    made = tables(activation, text)
+    made = tables(activation, text, BLOCK_TOKENS)
     a, t = Percentiles(made.activation, made.tokens), Percentiles(made.text, made.tokens)
     largest = np.concatenate([gaps(a(x), t(y)).max(axis=1) for x, y in zip(activation, text, strict=True)])
     for level in (50.0, 95.0):
@@ -114,14 +124,15 @@ def run(answering: Iterator[Any]) -> list[Any]:
 
 def test_answers_are_generated_once_and_kept(engine: LlamaEngine, tmp_path: Path) -> None:
     first = run(answers(engine, FEW, tmp_path, lambda: False))
-    assert len(first) == 3
+    assert len(first) == 2
     assert all(0 < len(answer) <= 4 for _, answer in first)
     assert [prompt for prompt, _ in first] == [engine.chat(m) for m in FEW.conversations]
     (kept,) = tmp_path.iterdir()
     lines = kept.read_text().splitlines(keepends=True)
-    kept.write_text(lines[0] + "[9, 9, 9]\n")  # what is kept is taken as it is; what is missing is made as before
+    kept.write_text("[9, 9, 9]\n" + lines[1][:3])  # what is kept is taken as it is, what was cut off is made anew
     again = run(answers(engine, FEW, tmp_path, lambda: False))
-    assert again == [first[0], (first[1][0], [9, 9, 9]), first[2]]
+    assert again == [(first[0][0], [9, 9, 9]), first[1]]
+    assert kept.read_text() == "[9, 9, 9]\n" + lines[1]
 
 
 def test_whoever_waits_goes_first_and_changes_nothing(
@@ -130,11 +141,11 @@ def test_whoever_waits_goes_first_and_changes_nothing(
     quiet, disturbed = uncalibrated(), uncalibrated()
     quiet_steps = list(calibrate(engine, quiet, FEW, tmp_path / "a"))
     calls = iter(range(10**6))
-    steps = list(calibrate(engine, disturbed, FEW, tmp_path / "b", lambda: next(calls) in {2, 9}))
-    assert [done for done, _, _ in quiet_steps] == [1, 2, 3]
-    assert len(steps) == 3 + 2
+    steps = list(calibrate(engine, disturbed, FEW, tmp_path / "b", lambda: next(calls) in {2, 5}))
+    assert [done for done, _, _ in quiet_steps] == [1, 2]
+    assert len(steps) == 2 + 2
     assert [done for done, _, _ in steps] == sorted(done for done, _, _ in steps)
-    assert steps[-1][:2] == (3, 3)
+    assert steps[-1][:2] == (2, 2)
     a, b = quiet.calibrations[engine.info.runtime], disturbed.calibrations[engine.info.runtime]
     for name in ("activation", "text", "gaps", "blocks"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name))

@@ -104,7 +104,10 @@ WEIGHTS: dict[str, tuple[Callable[[Tensors], Any], str]] = {
     "no blocks": (lambda t: t.pop(f"{RUNTIME}.blocks"), f"the key '{RUNTIME}.blocks' is missing"),
     "a layer short": (put("rows", np.zeros((1, 3, 8), np.float16)), r"rows has the shape \[1, 3, 8\], not \[2, 3, 8\]"),
     "a flat array": (put("rows", np.zeros((2, 24), np.float16)), r"rows has the shape \[2, 24\], not \[2, 3, 0\]"),
-    "another width": (put("text_rows", np.zeros((3, 9), np.float16)), r"text_rows has the shape \[3, 9\], not \[3, 8\]"),
+    "another width": (
+        put("text_rows", np.zeros((3, 9), np.float16)),
+        r"text_rows has the shape \[3, 9\], not \[3, 8\]",
+    ),
     "a bias too many": (put("bias", np.zeros(4, np.float32)), r"bias has the shape \[4\], not \[3\]"),
     "another grid": (put(f"{RUNTIME}.gaps", np.zeros(5, np.float32)), r"gaps has the shape \[5\]"),
     "blocks of others": (put(f"{RUNTIME}.blocks", np.zeros((9, 2), np.float16)), r"blocks has the shape \[9, 2\]"),
@@ -139,7 +142,7 @@ HEADERS: dict[str, tuple[dict[str, Any], str]] = {
     "a source that is a path": ({"source": "../../../../x"}, "source: "),
     "a runtime without facts": ({"runtimes": {RUNTIME: {}}}, f"runtimes.{RUNTIME}: needs tokens and block_tokens"),
     "facts that are no numbers": ({"runtimes": {RUNTIME: {"tokens": "x", "block_tokens": 48}}}, "needs tokens"),
-    "blocks of no tokens": ({"runtimes": {RUNTIME: {"tokens": 10, "block_tokens": 0}}}, "needs tokens and block_tokens"),
+    "blocks of no tokens": ({"runtimes": {RUNTIME: {"tokens": 10, "block_tokens": 0}}}, "needs tokens and"),
     "a runtime without tables": (
         {"runtimes": {"other": {"tokens": 10, "block_tokens": 48}}}, "the key 'other.activation' is missing",
     ),

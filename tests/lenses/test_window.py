@@ -16,7 +16,9 @@ from hatcat.lenses.window import Window, running_mean
     st.integers(1, 40),
 )
 def test_equals_a_naive_loop(embeddings: NDArray[np.float32], size: int) -> None:
-    expected = [embeddings[max(0, i + 1 - size) : i + 1].astype(np.float64).mean(axis=0) for i in range(len(embeddings))]
+    expected = [
+        embeddings[max(0, i + 1 - size) : i + 1].astype(np.float64).mean(axis=0) for i in range(len(embeddings))
+    ]
     means = running_mean(embeddings, size)
     assert means.dtype == np.float32
     np.testing.assert_allclose(means, expected, rtol=1e-4, atol=1e-4)

@@ -20,13 +20,8 @@ from hatcat.runtime.channel import MAX_MESSAGE, RemoteError, WorkerChannel, enco
 
 # orjson's numbers are those of 64 bits; text is any that UTF-8 can hold.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**64 - 1)
-    | TEXT
-    | st.floats(allow_nan=False, allow_infinity=False)
-)
+NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+SCALARS = st.none() | st.booleans() | NUMBERS | TEXT
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4))
 MESSAGES = st.dictionaries(TEXT, VALUES, max_size=6)
 
@@ -119,6 +114,16 @@ def test_an_end_within_a_message_is_the_end(pair: tuple[socket.socket, socket.so
     ours.shutdown(socket.SHUT_WR)
     assert WorkerChannel(theirs).receive() is None
     assert read_all(data) == [None]
+
+
+def test_a_server_that_was_killed_is_the_end() -> None:
+    """What it left unread turns the end into a reset; the worker must not live on."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        worker = WorkerChannel(theirs)
+        worker.send({"id": 1, "event": "step"})
+        ours.close()
+        assert worker.receive() is None
 
 
 def test_a_length_beyond_all_measure_is_the_end() -> None:

@@ -93,7 +93,8 @@ def launch(folder: Path, **environment: str) -> Iterator[Server]:
     """A server with its cache in ``folder`` and settings from the environment, ready to answer; killed at the end."""
     port = free_port()
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HATCAT_")}
-    full = {**clean, "HATCAT_CACHE": str(folder / "cache"), **environment}
+    # One thread: with more, each step waits for whatever else keeps a processor of this machine busy.
+    full = {**clean, "HATCAT_CACHE": str(folder / "cache"), "HATCAT_THREADS": "1", **environment}
     log = folder / f"server-{port}.log"
     command = [sys.executable, "-m", "hatcat", "serve", "--port", str(port), "--no-ui"]
     with log.open("wb") as out:

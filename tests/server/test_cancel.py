@@ -6,7 +6,7 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 from tests.server.running import KEY, NO_END, PATIENCE, Server, chat
 from tests.server.test_bad_input import check_error
 
-# What would hold the engine for 15 s and more here, and what a freed place may take on a busy machine.
+# What would hold the engine for 15 s and more on two cores that do nothing else, and what a freed place may take.
 LONG_ANSWER = chat(max_tokens=3000, stream=True, logit_bias=NO_END)
 LONG_PROMPT = chat("hello there " * 1900, max_tokens=1, stream=True)
 SOON = 6.0
@@ -54,32 +54,45 @@ def first_token(server: Server) -> float:
     raise AssertionError("no token")
 
 
+def frees_its_place(server: Server, leave: Callable[[], None]) -> None:
+    """After someone left, the next request's first token comes soon: once in three times, for a busy machine can be
+    slow at any moment. A place that is not freed is late each time."""
+    times = []
+    for _ in range(3):
+        leave()
+        times.append(first_token(server))
+        if times[-1] < SOON:
+            return
+    raise AssertionError(f"first tokens came after {times} s")
+
+
 @pytest.mark.parametrize("detail", ["off", "tokens"])
 def test_in_the_middle_of_an_answer(server: Server, detail: str) -> None:
-    with raw_request(server, {**LONG_ANSWER, "hatcat": {"detail": detail}}) as sock:
-        read_until(sock, b'"content":" ')
-    assert first_token(server) < SOON
+    def leave() -> None:
+        with raw_request(server, {**LONG_ANSWER, "hatcat": {"detail": detail}}) as sock:
+            read_until(sock, b'"content":" ')
+
+    frees_its_place(server, leave)
 
 
-def test_a_whole_answer_that_nobody_waits_for(server: Server) -> None:
-    with raw_request(server, {**LONG_ANSWER, "stream": False}):
-        time.sleep(0.5)
-    assert first_token(server) < SOON
+@pytest.mark.parametrize("body", [{**LONG_ANSWER, "stream": False}, LONG_PROMPT], ids=["whole answer", "long prompt"])
+def test_before_anything_came(server: Server, body: dict[str, Any]) -> None:
+    def leave() -> None:
+        with raw_request(server, body):
+            time.sleep(0.5)
 
-
-def test_while_a_long_prompt_is_read(server: Server) -> None:
-    with raw_request(server, LONG_PROMPT):
-        time.sleep(0.5)
-    assert first_token(server) < SOON
+    frees_its_place(server, leave)
 
 
 def test_while_it_waits_behind_another(server: Server) -> None:
-    with raw_request(server, LONG_ANSWER) as first:
-        read_until(first, b'"content":" ')
-        for _ in range(3):
-            with raw_request(server, LONG_PROMPT):
-                time.sleep(0.1)
-    assert first_token(server) < SOON
+    def leave() -> None:
+        with raw_request(server, LONG_ANSWER) as first:
+            read_until(first, b'"content":" ')
+            for _ in range(3):
+                with raw_request(server, LONG_PROMPT):
+                    time.sleep(0.1)
+
+    frees_its_place(server, leave)
 
 
 def test_a_client_that_stalls_holds_up_nobody_for_ever(server: Server) -> None:
@@ -105,16 +118,15 @@ def test_all_who_wait_are_answered(server: Server) -> None:
 def test_a_full_queue_says_when_to_come_back(small: Server) -> None:
     """One runs, two wait, the fourth is refused; when they have gone there is room again."""
     headers = {"authorization": f"Bearer {KEY}"}
-    body = chat("word " * 300, max_tokens=150, stream=True, logit_bias=NO_END)
+    body = chat("Hi", max_tokens=400, stream=True, logit_bias=NO_END)
     with (
         raw_request(small, body) as running,
         raw_request(small, body), raw_request(small, body),
         small.http(headers=headers) as http,
     ):  # fmt: skip
         read_until(running, b"text/event-stream")
-        deadline = time.monotonic() + 5
-        while (answer := http.post("/v1/chat/completions", json=chat(max_tokens=1))).status_code != 503:
-            assert time.monotonic() < deadline
+        time.sleep(0.5)  # until those that wait have arrived
+        answer = http.post("/v1/chat/completions", json=chat(max_tokens=1))
         error = check_error(answer, 503)
         assert error["code"] == "queue_full"
         assert int(answer.headers["retry-after"]) > 0

@@ -42,14 +42,14 @@ def test_headers_frames_and_the_end(http: httpx.Client) -> None:
 
 def test_tokens_come_as_they_are_made(http: httpx.Client) -> None:
     times = []
-    with http.stream("POST", PATH, json=chat(stream=True, max_tokens=48, logit_bias=NO_END)) as answer:
+    with http.stream("POST", PATH, json=chat(stream=True, max_tokens=32, logit_bias=NO_END)) as answer:
         for line in answer.iter_lines():
             if line.startswith("data: {"):
                 times.append(time.monotonic())
     gaps = [later - earlier for earlier, later in pairwise(times)]
-    assert len(times) >= 40
+    assert len(times) >= 30
     # Each forward pass takes milliseconds; a buffered stream would come in one or two bursts.
-    assert sum(gap > 0.001 for gap in gaps) > 24
+    assert sum(gap > 0.001 for gap in gaps) > 16
     assert times[len(times) // 2] - times[0] > 0.25 * (times[-1] - times[0])
 
 
@@ -61,7 +61,7 @@ def test_a_get_gets_no_stream(http: httpx.Client, stream: bool) -> None:
 def test_a_silent_stream_is_kept_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the engine works on a long prompt, comments say that the line is not dead, and clients skip them."""
     monkeypatch.setattr(supervisor, "_HEARTBEAT", 0.05)
-    settings = load_settings(cache=tmp_path / "cache", context=1024)
+    settings = load_settings(cache=tmp_path / "cache", context=1024, threads=1)
     app = create_app(settings.model_copy(update={"ui_port": None}))
 
     async def converse() -> list[str]:
@@ -71,7 +71,7 @@ def test_a_silent_stream_is_kept_alive(tmp_path: Path, monkeypatch: pytest.Monke
             httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client,
         ):
             await app.state.runtime.ready()
-            answer = await client.post(PATH, json=chat("word " * 400, stream=True, max_tokens=1))
+            answer = await client.post(PATH, json=chat("word " * 400, stream=True, max_tokens=1, logit_bias=NO_END))
             assert answer.status_code == 200
             return answer.text.split("\n\n")
 
@@ -107,3 +107,14 @@ def test_heartbeats_and_the_end_of_a_client() -> None:
     assert found[0] == "heartbeat"
     assert found[-1] == "gone"
     assert found.count("gone") == 1
+
+
+def test_small_answers_are_not_held_back(http: httpx.Client) -> None:
+    """Headers and body, or one token and the next, go out at once: with Nagle's delay each would wait 40 ms for the
+    other side's acknowledgement. The fastest of many, for a machine that is busy."""
+    times = []
+    for _ in range(30):
+        start = time.monotonic()
+        assert http.get("/health").status_code == 200
+        times.append(time.monotonic() - start)
+    assert min(times) < 0.03

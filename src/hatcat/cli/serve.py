@@ -98,7 +98,8 @@ def _run(settings: Settings, *, open_page: bool) -> None:
 def listen(host: str, port: int, flag: str) -> socket.socket:
     """A listening socket. Raises InvalidRequest saying which flag chooses another port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # Named, not 0: only then does asyncio switch off the delay that would hold tokens back (TCP_NODELAY).
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))

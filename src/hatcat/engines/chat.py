@@ -1,6 +1,6 @@
 """Chat templates: the Jinja text inside a GGUF, rendered in a sandbox.
 
-A template is a program that comes with a model file, so it runs sandboxed and with a limit on loops' output.
+A template is a program that comes with a model file, so it runs sandboxed.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ class ChatTemplate:
     def __init__(self, source: str | None, bos: str, eos: str) -> None:
         """Compile. Raises EngineError if the model's template is no valid Jinja."""
         self.own = source is not None
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        environment.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
+        environment.filters["tojson"] = lambda value, indent=None: json.dumps(value, ensure_ascii=False, indent=indent)
         environment.globals["raise_exception"] = _refuse
         environment.globals["strftime_now"] = lambda fmt: datetime.now().astimezone().strftime(fmt)
         try:

@@ -261,6 +261,15 @@ def last_log() -> str:
     return next((line for line in reversed(_log) if line), "")
 
 
+def _missing_help(reason: str) -> str:
+    """What installs a library that llama.cpp needs from the system."""
+    if "libgomp" in reason:
+        return ". Install the OpenMP runtime: `apt-get install libgomp1` (Debian, Ubuntu) or `dnf install libgomp`"
+    if "libcuda" in reason:
+        return ". This is the CUDA build: install NVIDIA's driver, or reinstall the CPU build"
+    return ""
+
+
 @cache
 def load() -> Any:
     """The library, opened once, checked and initialised. Raises EngineError with what to do about it."""
@@ -270,7 +279,7 @@ def load() -> Any:
         # RTLD_NOW finds a library whose own dependencies (a CUDA driver, say) are missing here and not later.
         lib = ffi.dlopen(str(path), ffi.RTLD_NOW)
     except OSError as error:
-        raise EngineError(f"{path} does not load: {error}") from error
+        raise EngineError(f"{path} does not load: {error}{_missing_help(str(error))}") from error
     try:
         check_layout(lib)
     except AttributeError as error:

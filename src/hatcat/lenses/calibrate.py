@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from hatcat.engines.base import EMBEDDING, Engine, Request, Sampling
-from hatcat.lenses.gap import BLOCK_TOKENS, gaps, smooth_gaps
+from hatcat.errors import PackError
+from hatcat.lenses.gap import gaps, smooth_gaps
 from hatcat.lenses.pack import Array, Calibration, LensPack
 from hatcat.lenses.percentile import GRID, Percentiles
 from hatcat.lenses.window import running_mean
@@ -122,28 +123,39 @@ def calibrate(
                 activation.append(lenses.score(states[:, 1:]))
                 text.append(lenses.score_text(running_mean(states[:, 0], lenses.header.text_window)))
         yield done, total, (time.monotonic() - started) / done * (total - done) if done else None
-    lenses.calibrations[engine.info.runtime] = tables(activation, text)
+    lenses.calibrations[engine.info.runtime] = tables(activation, text, benign.answer_tokens)
     lenses.header.runtimes[engine.info.runtime] = {
-        "tokens": sum(len(a) for a in activation), "answers": len(activation), "block_tokens": BLOCK_TOKENS,
+        "tokens": sum(len(a) for a in activation), "answers": len(activation), "block_tokens": benign.answer_tokens,
         "quantisation": engine.info.quantisation, "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
 
 
-def tables(activation: Sequence[Array], text: Sequence[Array]) -> Calibration:
-    """Quantile tables and the divergence's null distribution from raw scores ``[tokens, concepts]`` of each answer."""
+def tables(activation: Sequence[Array], text: Sequence[Array], block_tokens: int) -> Calibration:
+    """Quantile tables and the divergence's null distribution from raw scores ``[tokens, concepts]`` of each answer.
+
+    An answer is a block. Answers that ended before ``block_tokens`` have smaller maxima and would make whole blocks
+    look rare: they are left out of the null, unless no answer is whole. Raises PackError without any answer of four
+    tokens.
+    """
     tokens = sum(len(a) for a in activation)
     activation_table = _table(activation)
     text_table = _table(text)
     activation_percentile, text_percentile = Percentiles(activation_table, tokens), Percentiles(text_table, tokens)
     maxima: list[Array] = []
     blocks: list[Array] = []
+    whole: list[bool] = []
     for a, t in zip(activation, text, strict=True):
         g = gaps(activation_percentile(a), text_percentile(t))
         maxima.append(g.max(axis=1))
         smooth = smooth_gaps(g)
-        blocks += [smooth[s : s + BLOCK_TOKENS].max(axis=0) for s in range(0, len(smooth), BLOCK_TOKENS)]
+        if len(smooth):
+            blocks.append(smooth.max(axis=0))
+            whole.append(len(a) >= block_tokens)
+    if not blocks:
+        raise PackError("the model's answers to harmless prompts are too short to calibrate on")
+    null = [block for block, is_whole in zip(blocks, whole, strict=True) if is_whole] or blocks
     gap_table = np.quantile(np.concatenate(maxima), GRID / 100).astype(np.float32)
-    return Calibration(activation_table, text_table, gap_table, np.stack(blocks), tokens, BLOCK_TOKENS)
+    return Calibration(activation_table, text_table, gap_table, np.stack(null), tokens, block_tokens)
 
 
 def _table(scores: Sequence[Array]) -> Array:

@@ -11,10 +11,9 @@ import numpy as np
 
 from hatcat.lenses.pack import Array
 
-BLOCK_TOKENS = 48
 SMOOTH_TOKENS = 4
 
-# Φ⁻¹ at 0.0, 0.1, … 100.0 (ends clipped to the percentiles that a calibration can show)
+# Φ⁻¹ at 0.00, 0.01, … 100.00 (ends clipped to the percentiles that a calibration can show)
 _STEPS = np.linspace(0, 100, 10_001)
 _NORMAL = np.array([NormalDist().inv_cdf(min(max(p / 100, 5e-5), 1 - 5e-5)) for p in _STEPS], dtype=np.float32)
 
@@ -29,9 +28,6 @@ def gaps(activation: Array, text: Array) -> Array:
 
 
 def smooth_gaps(values: Array) -> Array:
-    """Mean over each token and up to three before it, ``[tokens, concepts]``: one odd token is not a thought."""
-    total = np.cumsum(values, axis=0)
-    shifted = np.vstack([np.zeros((1, values.shape[1]), dtype=values.dtype), total])
-    ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(ends - SMOOTH_TOKENS, 0)
-    return ((shifted[ends] - shifted[starts]) / (ends - starts)[:, None]).astype(np.float32)
+    """Means over every run of four tokens, ``[max(tokens - 3, 0), concepts]``: one odd token is not a thought."""
+    total = np.vstack([np.zeros((1, values.shape[1]), dtype=values.dtype), np.cumsum(values, axis=0)])
+    return ((total[SMOOTH_TOKENS:] - total[:-SMOOTH_TOKENS]) / SMOOTH_TOKENS).astype(np.float32)

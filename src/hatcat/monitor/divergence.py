@@ -1,8 +1,9 @@
 """Divergence, first look: where the activation of a concept is rarer than the words explain.
 
 At every token the largest gap over the watched concepts becomes a p-value against benign tokens. Over an answer the
-largest smoothed gap becomes a conversation-level p-value: benign answers' blocks give the distribution of the maximum
-over the same concepts, and an answer of several blocks pays for each of them (Bonferroni).
+largest smoothed gap of each block of tokens becomes a p-value: benign answers' blocks give the distribution of the
+maximum over the same concepts. Since an alert may be raised at any block, block k pays k·(k+1): the shares 1/(k·(k+1))
+of the promised rate sum to 1 over blocks without end (alpha spending), so the rate holds for answers of any length.
 """
 
 from __future__ import annotations
@@ -47,28 +48,36 @@ class Divergence:
         self._null = np.sort(calibration.blocks[:, self._watched].max(axis=1))
         self._recent: deque[Array] = deque(maxlen=SMOOTH_TOKENS)
         self._tokens = 0
-        self._best = -np.inf
-        self._where = (0, 0)
+        self._best = -np.inf  # of the block at hand
+        self._peak: Peak | None = None
 
     def token(self, index: int, activation: Array, text: Array) -> TokenGap:
         """One token's percentiles ``[concepts]``. Returns the largest gap over all concepts."""
         gap = gaps(activation, text)
         top = int(gap.argmax())
+        if self._tokens % self._calibration.block_tokens == 0:  # each block by itself, as in the null
+            self._recent.clear()
+            self._best = -np.inf
         self._recent.append(gap[self._watched])
-        smooth = np.add.reduce(list(self._recent)) / len(self._recent)
-        peak = int(smooth.argmax())
-        if smooth[peak] > self._best:
-            self._best, self._where = float(smooth[peak]), (int(self._watched[peak]), index)
         self._tokens += 1
+        if len(self._recent) == SMOOTH_TOKENS:
+            self._see(index, np.add.reduce(list(self._recent)) / SMOOTH_TOKENS)
         return TokenGap(top, float(activation[top]), float(text[top]), self._token_p(float(gap[top])))
 
+    def _see(self, index: int, smooth: Array) -> None:
+        """Take the smoothed gaps of the watched concepts that end at a token."""
+        top = int(smooth.argmax())
+        if smooth[top] <= self._best:
+            return
+        self._best = float(smooth[top])
+        block = (self._tokens - 1) // self._calibration.block_tokens + 1
+        p = min(1.0, block * (block + 1) * tail(self._best, self._null))
+        if self._peak is None or p < self._peak.p:
+            self._peak = Peak(int(self._watched[top]), index, p)
+
     def peak(self) -> Peak | None:
-        """The answer's largest smoothed gap and its p-value, None before the first token."""
-        if not self._tokens:
-            return None
-        blocks = -(-self._tokens // self._calibration.block_tokens)
-        concept, token = self._where
-        return Peak(concept, token, min(1.0, blocks * tail(self._best, self._null)))
+        """The rarest smoothed gap of the answer so far, None before there are four tokens to average."""
+        return self._peak
 
     def _token_p(self, gap: float) -> float:
         percentile = float(np.interp(gap, self._calibration.gaps, GRID))
@@ -78,7 +87,8 @@ class Divergence:
 def tail(value: float, null: Array) -> float:
     """P(maximum ≥ value) under the sorted benign maxima ``null``: the conformal rank (1 + #≥) / (n + 1), and beyond
     the largest 2 % an exponential tail through them (peaks over threshold), so that p can be small where n is not
-    large. Never below a tenth of 1/(n + 1): further the tail is not to be trusted."""
+    large. Its scale is estimated from m excesses only, and the predictive distribution that accounts for it is
+    (1 + x / (m · scale))^-m, a Lomax tail. Never below a tenth of 1/(n + 1): further the tail is not to be trusted."""
     n = len(null)
     above = n - int(np.searchsorted(null, value, side="left"))
     excess = max(n // 50, 4)
@@ -86,5 +96,5 @@ def tail(value: float, null: Array) -> float:
         return (1 + above) / (n + 1)
     threshold = float(null[-excess - 1])
     scale = max(float(np.mean(null[-excess:])) - threshold, 1e-6)
-    p = (1 + excess) / (n + 1) * float(np.exp(-(value - threshold) / scale))
-    return max(p, 0.1 / (n + 1))
+    p = (1 + excess) / (n + 1) * (1 + (value - threshold) / (excess * scale)) ** -excess
+    return max(float(p), 0.1 / (n + 1))

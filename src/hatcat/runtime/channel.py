@@ -45,7 +45,10 @@ class WorkerChannel:
     def _exactly(self, n: int) -> bytes | None:
         data = bytearray()
         while len(data) < n:
-            part = self._sock.recv(n - len(data))
+            try:
+                part = self._sock.recv(n - len(data))
+            except ConnectionError:  # the server was killed and left something unread
+                part = b""
             if not part:
                 return None
             data += part
