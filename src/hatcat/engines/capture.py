@@ -71,13 +71,11 @@ class LayerInputs:
         self._n = n_tokens
 
     def rows(self) -> States:
-        out = np.empty((self._n, len(self._layers), self._width), dtype=np.float32)
+        out = np.empty((len(self._layers), self._n, self._width), dtype=np.float32)
         self._sync(self._ctx)
-        size = self._n * self._width * 4
         for i, layer in enumerate(self._layers):
-            data = ffi.buffer(self._get(self._ctx, layer + 1), size)
-            out[:, i] = np.frombuffer(data, dtype=np.float32).reshape(self._n, self._width)
-        return out
+            ffi.memmove(ffi.from_buffer(out[i]), self._get(self._ctx, layer + 1), out[i].nbytes)
+        return out.transpose(1, 0, 2)
 
 
 class EvalCallback:

@@ -23,17 +23,23 @@ class AlertLog:
     def __init__(self, threshold: float = ALERT_P) -> None:
         self._threshold = threshold
         self._alerts: dict[int, Alert] = {}
+        self._news = False
 
-    def update(self, peak: Peak | None) -> bool:
-        """Take the answer's current peak. True when it raises an alert that was not there before."""
+    def update(self, peak: Peak | None) -> None:
+        """Take the answer's current peak."""
         if peak is None or peak.p > self._threshold:
-            return False
+            return
         known = self._alerts.get(peak.concept)
         if known is not None:
             known.p = min(known.p, peak.p)
-            return False
-        self._alerts[peak.concept] = Alert(peak.concept, peak.token, peak.p)
-        return True
+        else:
+            self._alerts[peak.concept] = Alert(peak.concept, peak.token, peak.p)
+            self._news = True
+
+    def take_news(self) -> bool:
+        """Whether an alert was raised since this was asked last."""
+        news, self._news = self._news, False
+        return news
 
     @property
     def alerts(self) -> list[Alert]:

@@ -51,18 +51,27 @@ class Divergence:
         self._best = -np.inf  # of the block at hand
         self._peak: Peak | None = None
 
-    def token(self, index: int, activation: Array, text: Array) -> TokenGap:
-        """One token's percentiles ``[concepts]``. Returns the largest gap over all concepts."""
+    def tokens(self, indexes: Sequence[int], activation: Array, text: Array) -> list[TokenGap]:
+        """Percentiles ``[tokens, concepts]`` of the tokens that come next. Returns the largest gap over all concepts
+        at each."""
         gap = gaps(activation, text)
-        top = int(gap.argmax())
-        if self._tokens % self._calibration.block_tokens == 0:  # each block by itself, as in the null
-            self._recent.clear()
-            self._best = -np.inf
-        self._recent.append(gap[self._watched])
-        self._tokens += 1
-        if len(self._recent) == SMOOTH_TOKENS:
-            self._see(index, np.add.reduce(list(self._recent)) / SMOOTH_TOKENS)
-        return TokenGap(top, float(activation[top]), float(text[top]), self._token_p(float(gap[top])))
+        watched = gap[:, self._watched]
+        for index, row in zip(indexes, watched, strict=True):
+            if self._tokens % self._calibration.block_tokens == 0:  # each block by itself, as in the null
+                self._recent.clear()
+                self._best = -np.inf
+            self._recent.append(row)
+            self._tokens += 1
+            if len(self._recent) == SMOOTH_TOKENS:
+                self._see(index, np.add.reduce(list(self._recent)) / SMOOTH_TOKENS)
+        top = gap.argmax(axis=1)
+        rows = np.arange(len(top))
+        rare = 1 - np.interp(gap[rows, top], self._calibration.gaps, GRID) / 100
+        p = np.maximum(rare, 1 / (self._calibration.tokens + 1))
+        return [
+            TokenGap(int(concept), float(activation[row, concept]), float(text[row, concept]), float(p[row]))
+            for row, concept in zip(rows, top, strict=True)
+        ]
 
     def _see(self, index: int, smooth: Array) -> None:
         """Take the smoothed gaps of the watched concepts that end at a token."""
@@ -78,10 +87,6 @@ class Divergence:
     def peak(self) -> Peak | None:
         """The rarest smoothed gap of the answer so far, None before there are four tokens to average."""
         return self._peak
-
-    def _token_p(self, gap: float) -> float:
-        percentile = float(np.interp(gap, self._calibration.gaps, GRID))
-        return max(1 - percentile / 100, 1 / (self._calibration.tokens + 1))
 
 
 def tail(value: float, null: Array) -> float:

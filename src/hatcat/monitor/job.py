@@ -12,9 +12,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from hatcat.engines.base import Engine, Request, Sampling, Token
+from hatcat.engines.base import Engine, Request, Sampling, Step, Token
 from hatcat.errors import InvalidRequest
-from hatcat.monitor.monitor import Monitor, Options, Watch
+from hatcat.monitor.monitor import Monitor, Options
+from hatcat.monitor.watch import Watch
 
 
 class Job(BaseModel):
@@ -66,7 +67,7 @@ def run(engine: Engine, monitor: Monitor, job: Job) -> Generator[dict[str, Any],
             sampling["seed"] += choice
         request = Request(
             prompt, limit, Sampling(**sampling), tuple(job.stop), job.logprobs or bool(watch and watch.wants_tokens),
-            job.top_logprobs, watch.layers if watch else (),
+            job.top_logprobs, monitor.layers if watch else (),
         )  # fmt: skip
         try:
             yield from _run_choice(engine, choice, request, _Answer(watch, job.logprobs, {}), job.on_alert == "stop")
@@ -86,7 +87,10 @@ def _run_choice(
                 whole = step.prompt_done == len(request.prompt) and choice == 0
                 yield {"event": "start", "prompt_tokens": step.prompt_done} if whole else {"event": "prefill"}
                 continue
-            event, alerted = _step(engine, answer, step.tokens, step.states)
+            event = _step(engine, answer, step)
+            alerted = answer.watch is not None and answer.watch.new_alert()
+            if alerted and answer.watch:
+                event["alerts"] = answer.watch.alerts()
             if event:
                 yield {"event": "step", "choice": choice, **event}
             finish = "content_filter" if alerted and stop_on_alert else step.finish
@@ -110,35 +114,35 @@ def _check_bias(engine: Engine, job: Job) -> None:
             )
 
 
-def _step(engine: Engine, answer: _Answer, tokens: list[Token], states: list[Any]) -> tuple[dict[str, Any], bool]:
+def _step(engine: Engine, answer: _Answer, step: Step) -> dict[str, Any]:
+    """What a step of the engine adds to an answer: text, log-probabilities, readings; empty if nothing."""
     event: dict[str, Any] = {}
-    answer.count += len(tokens)
-    text = "".join(token.text for token in tokens)
+    answer.count += len(step.tokens)
+    text = "".join(token.text for token in step.tokens)
     if text:
         event["text"] = text
-    if answer.logprobs and tokens:
-        event["logprobs"] = [_logprob(engine, token) for token in tokens]
-    alerted = False
-    if answer.watch:
-        answer.watch.count(len(tokens))
-        readings = []
-        if not answer.watch.layers:
-            readings = (
-                [answer.watch.unread(t.index, t.text, t.logprob) for t in tokens] if answer.watch.wants_tokens else []
-            )
-        else:
-            answer.tokens.update((token.index, token) for token in tokens)
-        for index, state in states:
-            token = answer.tokens.pop(index)
-            reading, new_alert = answer.watch.read(index, state, token.text, token.logprob)
-            alerted |= new_alert
-            if reading is not None:
-                readings.append(reading)
-        if readings:
-            event["tokens"] = readings
-        if alerted:
-            event["alerts"] = answer.watch.alerts()
-    return event, alerted
+    if answer.logprobs and step.tokens:
+        event["logprobs"] = [_logprob(engine, token) for token in step.tokens]
+    if answer.watch and (readings := _read(answer.watch, answer.tokens, step)):
+        event["tokens"] = readings
+    return event
+
+
+def _read(watch: Watch, given_out: dict[int, Token], step: Step) -> list[dict[str, Any]]:
+    """Give a step's states to the watch. ``given_out`` holds the tokens that wait for theirs."""
+    watch.count(len(step.tokens))
+    readings: list[dict[str, Any]] = []
+    if not watch.reads:
+        for token in step.tokens:
+            readings += watch.unread(token.index, token.text, token.logprob)
+        return readings
+    given_out.update((token.index, token) for token in step.tokens)
+    for index, states in step.states:
+        token = given_out.pop(index)
+        readings += watch.read(index, states, token.text, token.logprob)
+    if step.finish:
+        readings += watch.flush()
+    return readings
 
 
 def _finish(choice: int, answer: _Answer, reason: str) -> dict[str, Any]:
@@ -146,8 +150,11 @@ def _finish(choice: int, answer: _Answer, reason: str) -> dict[str, Any]:
         "event": "finish", "choice": choice, "reason": reason, "completion_tokens": answer.count,
     }  # fmt: skip
     if answer.watch:
-        if answer.watch.wants_tokens and answer.tokens:  # given out but never read: an answer cut by an alert
-            event["tokens"] = [answer.watch.unread(t.index, t.text, t.logprob) for t in answer.tokens.values()]
+        readings = answer.watch.flush()
+        for token in answer.tokens.values():  # given out but never read: an answer cut by an alert or a full context
+            readings += answer.watch.unread(token.index, token.text, token.logprob)
+        if readings:
+            event["tokens"] = readings
         event["alerts"] = answer.watch.alerts()
         event["summary"] = answer.watch.summary()
     return event
