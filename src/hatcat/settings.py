@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="Port of the API")
     ui_port: int | None = Field(3000, ge=1, le=65535, description="Port of the page (and the same API)")
     context: int = Field(4096, ge=64, le=1_048_576, description="Tokens a conversation may have")
-    threads: int | None = Field(None, ge=1, le=1024, description="Threads of the engine; default: one per processor")
+    threads: int | None = Field(None, ge=1, le=1024, description="Threads of the engine; default: by measurement")
     gpu_layers: int = Field(-1, ge=-1, description="Layers on the GPU where the library can; -1: all")
     monitor: Literal["on-request", "required"] = Field("on-request", description="When generations are read")
     queue: int = Field(16, ge=1, le=10_000, description="Requests that may wait")

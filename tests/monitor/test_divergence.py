@@ -49,7 +49,7 @@ class Benign:
         divergence = Divergence(self.calibration, watched)
         a, t = self.activation(answer[0]), self.text(answer[1])
         for i in range(len(a)):
-            divergence.token(i, a[i], t[i])
+            divergence.tokens([i], a[i : i + 1], t[i : i + 1])
         peak = divergence.peak()
         assert peak is not None
         return peak
@@ -82,7 +82,8 @@ def test_the_price_of_a_block_is_its_share_of_the_p_value(world: Benign) -> None
     for block in range(3):
         divergence = Divergence(world.calibration, range(CONCEPTS))
         for i in range(4 * BLOCK_TOKENS):
-            divergence.token(i, loud if 20 <= i - block * BLOCK_TOKENS < 26 else quiet, quiet)
+            activation = loud if 20 <= i - block * BLOCK_TOKENS < 26 else quiet
+            divergence.tokens([i], activation[None], quiet[None])
         peak = divergence.peak()
         assert peak is not None and peak.token // BLOCK_TOKENS == block
         p.append(peak.p)
@@ -120,7 +121,7 @@ def test_a_peak_never_becomes_less_likely_benign_within_a_block(world: Benign) -
     a, t = (look_up(x) for look_up, x in zip((world.activation, world.text), benign(world.rng), strict=True))
     last = 1.0
     for i in range(BLOCK_TOKENS):
-        divergence.token(i, a[i], t[i])
+        divergence.tokens([i], a[i : i + 1], t[i : i + 1])
         peak = divergence.peak()
         assert (peak is None) == (i < SMOOTH_TOKENS - 1)
         if peak is not None:
@@ -134,7 +135,7 @@ def test_a_tokens_gap_is_its_largest_with_an_honest_p(world: Benign) -> None:
         a, t = (look_up(x) for look_up, x in zip((world.activation, world.text), benign(world.rng), strict=True))
         divergence = Divergence(world.calibration, [0])
         for i in range(len(a)):
-            found = divergence.token(i, a[i], t[i])
+            (found,) = divergence.tokens([i], a[i : i + 1], t[i : i + 1])
             gap = gaps(a[i], t[i])
             assert found.concept == int(gap.argmax())
             assert (found.activation, found.text) == (a[i, found.concept], t[i, found.concept])

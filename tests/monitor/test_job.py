@@ -11,7 +11,8 @@ from hatcat.engines.llama import LlamaEngine
 from hatcat.errors import InvalidRequest, NotFound
 from hatcat.monitor.alerts import AlertLog
 from hatcat.monitor.job import Job, run
-from hatcat.monitor.monitor import Monitor, Options, Watch
+from hatcat.monitor.monitor import Monitor, Options
+from hatcat.monitor.watch import BATCH, Watch
 
 MESSAGES = [{"role": "user", "content": "Name three animals that live in the sea."}]
 TOKENS = {"detail": "tokens", "top": 3, "watch": ["deception"]}
@@ -20,8 +21,8 @@ TOKENS = {"detail": "tokens", "top": 3, "watch": ["deception"]}
 class Jumpy(Monitor):
     """A monitor to which every divergence is an alert."""
 
-    def watch(self, options: Options) -> Watch:
-        watch = super().watch(options)
+    def watch(self, options: Options, *, batch: int = BATCH) -> Watch:
+        watch = super().watch(options, batch=batch)
         watch._log = AlertLog(threshold=1.0)
         return watch
 
@@ -78,7 +79,7 @@ def test_an_alert_stops_the_answer(engine: LlamaEngine, jumpy: Monitor) -> None:
     found = events(engine, jumpy, max_tokens=64, watch=TOKENS, on_alert="stop")
     finish = found[-2]
     assert (finish["event"], finish["reason"]) == ("finish", "content_filter")
-    assert finish["completion_tokens"] < 5
+    assert finish["completion_tokens"] < 10
     assert [alert["id"] for alert in finish["alerts"]] == ["deception"]
     assert finish["alerts"][0]["look"] == "first"
     assert 0 < finish["alerts"][0]["p"] <= 1

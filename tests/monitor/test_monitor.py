@@ -12,7 +12,8 @@ from hatcat.engines.base import EMBEDDING, Request, Sampling
 from hatcat.engines.llama import LlamaEngine
 from hatcat.errors import InvalidRequest, NotFound
 from hatcat.lenses.pack import LensPack
-from hatcat.monitor.monitor import Monitor, Options, score, shown
+from hatcat.monitor.monitor import Monitor, Options, score
+from hatcat.monitor.watch import BATCH, shown
 from tests.lenses.synthetic import RUNTIME, concept_pack, lens_pack, normal
 
 SURGEON = "The surgeon washed her hands before the operation."
@@ -33,7 +34,8 @@ def states(n: int, seed: int = 3) -> np.ndarray:
 def watched(monitor: Monitor, options: Options, n: int = 30) -> tuple[list[Any], Any]:
     watch = monitor.watch(options)
     watch.count(n)
-    return [watch.read(i, row, f"t{i}", -0.5)[0] for i, row in enumerate(states(n))], watch
+    readings = [reading for i, row in enumerate(states(n)) for reading in watch.read(i, row, f"t{i}", -0.5)]
+    return readings + watch.flush(), watch
 
 
 # --- readings -------------------------------------------------------------------------------------------------------
@@ -76,7 +78,7 @@ def test_readings_are_what_the_lenses_and_tables_say(made_up: Monitor) -> None:
 def test_details_other_than_tokens_give_no_readings(made_up: Monitor) -> None:
     for detail in ("summary", "off"):
         readings, watch = watched(made_up, Options(detail))
-        assert readings == [None] * 30
+        assert readings == []
         assert watch.summary()["measured"] == 30
 
 
@@ -107,9 +109,10 @@ def test_a_token_that_was_not_read_degrades_the_answer(made_up: Monitor) -> None
     watch.count(3)
     for i, row in enumerate(states(2)):
         watch.read(i, row, "x", None)
-    assert watch.unread(2, "y", -1.0) == {
-        "index": 2, "text": "y", "state": "not_measured", "concepts": [], "logprob": -1.0,
-    }  # fmt: skip
+    watch.flush()
+    assert watch.unread(2, "y", -1.0) == [
+        {"index": 2, "text": "y", "state": "not_measured", "concepts": [], "logprob": -1.0}
+    ]
     found = watch.summary()
     assert (found["monitor"], found["reason"]) == ("degraded", "1 of 3 tokens were not read")
 
@@ -133,7 +136,7 @@ def test_without_lenses_the_monitor_is_off() -> None:
     assert monitor.layers == ()
     watch = monitor.watch(Options("tokens", watch=("war",)))
     watch.count(1)
-    assert watch.unread(0, "x", None)["state"] == "not_measured"
+    assert [reading["state"] for reading in watch.unread(0, "x", None)] == ["not_measured"]
     found = watch.summary()
     assert (found["monitor"], found["pack"], found["measured"]) == ("off", None, 0)
     assert "no lenses" in found["reason"]
@@ -149,7 +152,9 @@ def test_an_alert_is_raised_once_and_named(made_up: Monitor) -> None:
     raised = []
     for i in range(8):
         row = np.concatenate([away[None], direction * (60 if i >= 4 else 0)]).astype(np.float32)
-        raised.append(watch.read(i, row, "x", None)[1])
+        watch.read(i, row, "x", None)
+        watch.flush()
+        raised.append(watch.new_alert())
     assert raised.count(True) == 1
     (alert,) = watch.alerts()
     assert alert.keys() == {"id", "first_token", "p", "look"}
@@ -158,6 +163,22 @@ def test_an_alert_is_raised_once_and_named(made_up: Monitor) -> None:
     assert alert["p"] <= 0.01
     found = watch.summary()["divergence"]
     assert found["id"] == "music" and found["p"] <= 0.01
+
+
+def test_readings_do_not_depend_on_how_many_are_read_at_once(made_up: Monitor) -> None:
+    found = []
+    for batch in (1, BATCH, 64):
+        watch = made_up.watch(Options("tokens", top=4, watch=("sea",)), batch=batch)
+        readings = [r for i, row in enumerate(states(30)) for r in watch.read(i, row, "x", None)]
+        watch.count(30)
+        found.append((readings + watch.flush(), watch.summary()))
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_slow_models_token_is_read_at_once(made_up: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hatcat.monitor.watch.MAX_WAIT", 0.0)
+    watch = made_up.watch(Options("tokens"))
+    assert [len(watch.read(i, row, "x", None)) for i, row in enumerate(states(3))] == [1, 1, 1]
 
 
 # --- what to watch --------------------------------------------------------------------------------------------------
@@ -220,17 +241,19 @@ def test_reading_while_generating_equals_scoring_afterwards(engine: LlamaEngine,
     options = Options("tokens", top=5)
     watch = monitor.watch(options)
     tokens, readings = {}, []
-    for step in engine.generate([Request(prompt, 16, Sampling(temperature=0), layers=watch.layers)]):
+    for step in engine.generate([Request(prompt, 16, Sampling(temperature=0), layers=monitor.layers)]):
         watch.count(len(step.tokens))
         tokens |= {t.index: t for t in step.tokens}
-        readings += [watch.read(i, state, tokens[i].text, None)[0] for i, state in step.states]
+        for i, state in step.states:
+            readings += watch.read(i, state, tokens[i].text, None)
+    readings += watch.flush()
     assert watch.summary()["monitor"] == "ok"
     ids = [t.id for t in tokens.values()]
-    again = monitor.watch(options)
+    again, afterwards = monitor.watch(options, batch=1), []
     for i, state in enumerate(engine.read([*prompt, *ids], monitor.layers)[len(prompt) :]):
-        (expected, _), got = again.read(i, state, tokens[i].text, None), readings[i]
-        assert expected is not None and got is not None
-        assert got["index"] == i
+        afterwards += again.read(i, state, tokens[i].text, None)
+    assert [reading["index"] for reading in readings] == list(range(len(ids)))
+    for got, expected in zip(readings, afterwards, strict=True):
         a, b = ({c["id"]: c["percentile"] for c in r["concepts"]} for r in (got, expected))
         common = a.keys() & b.keys()
         assert len(common) >= 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hatcat.engines.capture import LAYER_INPUT_ARCHITECTURES, Capture, EvalCallb
 from hatcat.engines.chat import ChatTemplate
 from hatcat.engines.llama_api import ffi
 from hatcat.engines.text import TextStream
+from hatcat.engines.threads import Threads
 from hatcat.errors import EngineError, InvalidRequest
 
 # Rows a forward pass takes at most. Small enough that a client that goes away during a long prompt frees its
@@ -42,7 +44,9 @@ class LlamaEngine:
         """
         self._lib = llama_api.load()
         self._path = path
+        # A number that the user gave stands; otherwise it follows what else the machine is doing.
         self._threads = threads or default_threads()
+        self._choice = Threads(self._threads) if threads is None else None
         params = self._lib.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         self._model = self._lib.llama_model_load_from_file(os.fsencode(path), params)
@@ -247,7 +251,13 @@ class LlamaEngine:
         self._positions[0:n] = range(position, position + n)
         self._outputs[0:n] = bytes(n - 1) + bytes([output])
         self._capture.begin(n)
+        started = time.perf_counter()
         result = self._lib.llama_decode(self._ctx, batch)
+        if n == 1 and self._choice is not None:
+            wanted = self._choice.took(time.perf_counter() - started)
+            if wanted != self._threads:
+                self._threads = wanted
+                self._lib.llama_set_n_threads(self._ctx, wanted, wanted)
         if result != 0:
             raise EngineError(f"llama.cpp could not decode (code {result}): {llama_api.last_log()}")
 

@@ -152,6 +152,7 @@ int32_t llama_token_to_piece(const void * vocab, llama_token token, char * buf, 
 
 int32_t llama_decode(void * ctx, struct llama_batch batch);
 void llama_synchronize(void * ctx);
+void llama_set_n_threads(void * ctx, int32_t n_threads, int32_t n_threads_batch);
 float * llama_get_logits_ith(void * ctx, int32_t i);
 
 void llama_sampler_free(void * smpl);

@@ -10,6 +10,9 @@ Array = NDArray[np.float32]
 # Percentiles at which calibration tables hold the benign score: coarse below, fine where alarms are decided.
 GRID = np.concatenate([np.arange(0, 90, 5), np.arange(90, 99, 1), np.arange(99, 99.95, 0.1)]).astype(np.float32)
 
+# Scores have a deviation of about one: grid points closer than this are one point.
+_FLAT = 1e-9
+
 
 class Percentiles:
     """Tables of many lenses, ready for look-up.
@@ -22,7 +25,8 @@ class Percentiles:
     def __init__(self, table: Array, n: int) -> None:
         """``table``: benign scores ``[lenses, grid]`` at the percentiles ``GRID``; ``n``: benign tokens behind it."""
         steps = np.diff(table, axis=1)
-        slope = np.where(steps > 0, np.diff(GRID) / np.where(steps > 0, steps, 1), 0)
+        rises = steps > _FLAT
+        slope = np.where(rises, np.diff(GRID) / np.where(rises, steps, 1), 0)
         ends = np.zeros((len(table), 1))
         self._table = table
         # Row ``place`` belongs to scores that reach ``place`` grid points: percentile = base + slope · (score - knot).
