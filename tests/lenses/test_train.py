@@ -18,6 +18,7 @@ from hatcat.lenses.train import SHRINKAGE, Progress, Training, cross_validate, f
 from tests.lenses.synthetic import concept_pack
 
 CLASSES, WIDTH = 6, 24
+FLAT = np.zeros((CLASSES, CLASSES), dtype=bool)  # nothing is a kind of anything
 
 
 class World:
@@ -52,7 +53,7 @@ def textbook(x: NDArray[np.float64], concept: NDArray[np.intp], positive: NDArra
 
 def test_the_closed_form_equals_the_textbooks() -> None:
     x, concept, positive = World().draw(30)
-    rows, bias = fit_layer(x, concept, positive, CLASSES)
+    rows, bias = fit_layer(x, concept, positive, FLAT)
     np.testing.assert_allclose(rows, textbook(x.astype(np.float64), concept, positive), rtol=1e-4, atol=1e-6)
     scores = x @ rows.T + bias
     np.testing.assert_allclose(scores.mean(axis=0), 0, atol=1e-3)
@@ -61,7 +62,7 @@ def test_the_closed_form_equals_the_textbooks() -> None:
 
 def test_it_tells_held_out_members_from_contrasts() -> None:
     world = World()
-    rows, bias = fit_layer(*world.draw(100), CLASSES)
+    rows, bias = fit_layer(*world.draw(100), FLAT)
     x, concept, positive = world.draw(300)
     scores = x @ rows.T + bias
     for c in range(CLASSES):
@@ -72,7 +73,7 @@ def test_it_tells_held_out_members_from_contrasts() -> None:
 def test_whitening_beats_the_plain_difference_of_means() -> None:
     world = World()
     x, concept, positive = world.draw(100)
-    whitened, _ = fit_layer(x, concept, positive, CLASSES)
+    whitened, _ = fit_layer(x, concept, positive, FLAT)
     plain = np.stack([x[positive & (concept == c)].mean(axis=0) - x.mean(axis=0) for c in range(CLASSES)])
     x, concept, positive = world.draw(300)
 
@@ -85,6 +86,24 @@ def test_whitening_beats_the_plain_difference_of_means() -> None:
     assert mean_auroc(whitened) > mean_auroc(plain) + 0.05
 
 
+def test_a_general_concept_means_half_its_own_and_half_its_kinds() -> None:
+    """A parent whose examples are like nothing else still recognises its kinds, and they are not changed by it."""
+    world = World()
+    x, concept, positive = world.draw(100)
+    below = FLAT.copy()
+    below[0, [1, 2]] = True
+    rows, bias = fit_layer(x, concept, positive, below)
+    alone, _ = fit_layer(x, concept, positive, FLAT)
+    np.testing.assert_array_equal(rows[1:], alone[1:])
+    x, concept, positive = world.draw(300)
+    scores, without = x @ rows[0], x @ alone[0]
+    kinds = positive & ((concept == 1) | (concept == 2))
+    others = positive & (concept > 2)
+    own = positive & (concept == 0)
+    assert auroc(scores[kinds], scores[others]) > auroc(without[kinds], without[others]) + 0.15
+    assert auroc(scores[own], scores[others]) > 0.9
+
+
 def test_fit_takes_every_layer_by_itself_and_only_the_texts_it_may() -> None:
     corpus = Corpus.of(concept_pack())
     means = np.random.default_rng(0).standard_normal((24, 3, 10)).astype(np.float32)
@@ -94,7 +113,7 @@ def test_fit_takes_every_layer_by_itself_and_only_the_texts_it_may() -> None:
     means[~use] = 1e6  # what was not to be used does not count
     again, _ = fit(means, corpus, use)
     np.testing.assert_array_equal(again, rows)
-    alone, _ = fit_layer(means[use, 1], corpus.concept[use], corpus.positive[use], 4)
+    alone, _ = fit_layer(means[use, 1], corpus.concept[use], corpus.positive[use], corpus.below)
     np.testing.assert_array_equal(alone, rows[1])
 
 

@@ -19,13 +19,14 @@ from hatcat.errors import PackError
 @dataclass(frozen=True)
 class Corpus:
     """Texts of all concepts. ``concept[i]`` is the index of text i's concept, ``positive[i]`` whether it expresses
-    it (or is a contrast to it), ``fold[i]`` the cross-validation fold it is held out in."""
+    it (or is a contrast to it), ``fold[i]`` the cross-validation fold it is held out in. ``below[a, b]``: b is a kind
+    of a."""
 
     texts: list[str]
     concept: NDArray[np.intp]
     positive: NDArray[np.bool_]
     fold: NDArray[np.intp]
-    related: NDArray[np.bool_]
+    below: NDArray[np.bool_]
 
     FOLDS = 5
 
@@ -45,17 +46,23 @@ class Corpus:
                     concept.append(i)
                     positive.append(kind)
                     fold.append(k % cls.FOLDS)
-        return cls(texts, np.array(concept), np.array(positive), np.array(fold), _related(pack))
+        return cls(texts, np.array(concept), np.array(positive), np.array(fold), _below(pack))
+
+    @property
+    def related(self) -> NDArray[np.bool_]:
+        """``[concepts, concepts]``: equal, or one above the other in the hierarchy."""
+        result: NDArray[np.bool_] = self.below | self.below.T | np.eye(len(self.below), dtype=bool)
+        return result
 
     def key(self) -> str:
         """Names the texts and their order."""
         return hashlib.sha256(json.dumps(self.texts).encode()).hexdigest()[:16]
 
 
-def _related(pack: ConceptPack) -> NDArray[np.bool_]:
-    """``[concepts, concepts]``: equal, or one above the other in the hierarchy."""
+def _below(pack: ConceptPack) -> NDArray[np.bool_]:
+    """``[concepts, concepts]``: whether the second is somewhere below the first in the hierarchy."""
     place = {concept.id: i for i, concept in enumerate(pack.concepts)}
-    result = np.eye(len(place), dtype=bool)
+    result = np.zeros((len(place), len(place)), dtype=bool)
     for concept in pack.concepts:
         above, open_ids = set(), list(concept.parents)
         while open_ids:
@@ -64,7 +71,7 @@ def _related(pack: ConceptPack) -> NDArray[np.bool_]:
                 above.add(parent)
                 open_ids += pack.by_id[parent].parents
         for parent in above:
-            result[place[concept.id], place[parent]] = result[place[parent], place[concept.id]] = True
+            result[place[parent], place[concept.id]] = True
     return result
 
 

@@ -77,11 +77,11 @@ class TextControl:
 
 def cards(corpus: Corpus, scores: Array, control: Array) -> list[Card]:
     """One card per concept from held-out scores ``[texts, concepts]`` of the lenses and of the text control."""
-    result = []
+    result, related = [], corpus.related
     for c in range(scores.shape[1]):
         own = corpus.concept == c
         positive, negative = own & corpus.positive, own & ~corpus.positive
-        unrelated = corpus.positive & ~corpus.related[c][corpus.concept]
+        unrelated = corpus.positive & ~related[c][corpus.concept]
         result.append(Card(
             auroc=round(auroc(scores[positive, c], scores[negative, c]), 4),
             auroc_random=round(auroc(scores[positive, c], scores[unrelated, c]), 4) if unrelated.any() else None,

@@ -57,7 +57,7 @@ class Worker:
 
     def serve(self) -> None:
         background = self._background()
-        idle = True
+        idle = False  # nothing left to do in the background
         while True:
             try:
                 message = self._inbox.get(block=idle)
