@@ -92,7 +92,7 @@ def test_a_general_concept_means_half_its_own_and_half_its_kinds() -> None:
     x, concept, positive = world.draw(100)
     below = FLAT.copy()
     below[0, [1, 2]] = True
-    rows, bias = fit_layer(x, concept, positive, below)
+    rows, _ = fit_layer(x, concept, positive, below)
     alone, _ = fit_layer(x, concept, positive, FLAT)
     np.testing.assert_array_equal(rows[1:], alone[1:])
     x, concept, positive = world.draw(300)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from hatcat.server import schema
+from hatcat.server import schema, schema_own
 from tests.server.running import chat
 
 
@@ -84,7 +84,7 @@ def test_own_routes_keep_to_it(http: httpx.Client) -> None:
     assert one == found["concepts"][0]
     assert 0 < one["auroc"] <= 1
     scored = http.post("/v1/hatcat/score", json={"text": "The surgeon washed her hands before the operation."}).json()
-    keeps_to(schema.ScoreResponse, scored)
+    keeps_to(schema_own.ScoreResponse, scored)
     assert [token["index"] for token in scored["tokens"]] == list(range(len(scored["tokens"])))
     assert "".join(token["text"] for token in scored["tokens"]) == "The surgeon washed her hands before the operation."
     assert http.get("/ping").status_code == 200

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
-from pathlib import Path
 from typing import Any
 
 import typer
 
 from hatcat.cli.output import JsonOption, ModelOption, print_json, stdout
+from hatcat.engines.gpu import gpu_hint, seen_gpu
 from hatcat.errors import HatcatError
 from hatcat.settings import Settings, load_settings
-
-_CARRIER = "xllamacpp==2026.10.11549"
-_INDEX = "https://xorbitsai.github.io/xllamacpp/whl"
 
 
 def doctor(model: ModelOption = None, as_json: JsonOption = False) -> None:
@@ -35,34 +30,6 @@ def doctor(model: ModelOption = None, as_json: JsonOption = False) -> None:
             stdout.print(check["detail"], markup=False, soft_wrap=True)
     if not found["ok"]:
         raise typer.Exit(1)
-
-
-def gpu_hint() -> str | None:
-    """The one command that installs a GPU build, where a GPU is seen and the library can't use it."""
-    from hatcat.engines import llama_api
-
-    seen = seen_gpu()
-    if seen is None:
-        return None
-    try:
-        if llama_api.describe()["gpu"]:
-            return None
-    except HatcatError:
-        return None  # the library itself is the problem, and is reported as such
-    kind, index = seen
-    install = f"{sys.executable} -m pip install --force-reinstall --no-deps {_CARRIER} --index-url {_INDEX}/{index}"
-    return f"{kind} is here, but llama.cpp is the CPU build. To use it: {install}"
-
-
-def seen_gpu() -> tuple[str, str] | None:
-    """A GPU on this machine and the folder of wheels made for it; None where there is none."""
-    if shutil.which("nvidia-smi") or Path("/proc/driver/nvidia/version").exists():
-        return "an NVIDIA GPU", "cu128"
-    if Path("/dev/kfd").exists():
-        return "an AMD GPU", "rocm-7.2.4"
-    if any(Path("/dev/dri").glob("renderD*")):
-        return "a GPU", "vulkan"
-    return None
 
 
 def _check(name: str, ok: bool, detail: str, **more: Any) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def up(
     no_open: Annotated[bool, typer.Option("--no-open", help="Don't open the page in a browser.")] = False,
 ) -> None:  # fmt: skip
     """Fetch what is missing, start the server and open the page."""
-    from hatcat.cli.doctor import gpu_hint
+    from hatcat.engines.gpu import gpu_hint
     from hatcat.engines.models import find_model
 
     settings = _settings(locals())

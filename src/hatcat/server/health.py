@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from hatcat.runtime.supervisor import Runtime
-from hatcat.server.schema import Ready
+from hatcat.server.schema_own import Ready
 
 router = APIRouter(tags=["health"])
 

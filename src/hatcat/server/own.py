@@ -12,10 +12,10 @@ from hatcat.errors import InvalidRequest
 from hatcat.monitor.load import load_concepts
 from hatcat.runtime.supervisor import Runtime
 from hatcat.server.prompt import plain_messages
-from hatcat.server.schema import (
+from hatcat.server.schema import ErrorResponse
+from hatcat.server.schema_own import (
     ConceptInfo,
     ConceptList,
-    ErrorResponse,
     Info,
     PackList,
     ScoreRequest,

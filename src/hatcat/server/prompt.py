@@ -7,7 +7,8 @@ from typing import Any
 
 from hatcat.errors import InvalidRequest, NotFound
 from hatcat.monitor.job import Job
-from hatcat.server.schema import ChatRequest, CompletionRequest, HatcatRequest, Message, Sampled
+from hatcat.server.schema import ChatRequest, CompletionRequest, Message, Sampled
+from hatcat.server.schema_readings import HatcatRequest
 from hatcat.settings import Settings
 
 _SAMPLING = (
