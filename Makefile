@@ -10,6 +10,9 @@ NODE_OK := $(shell node -e 'process.exit(+process.versions.node.split(".")[0] >=
 NPM    := PATH="$(CURDIR)/$(BIN):$$PATH" npm --no-audit --no-fund --loglevel=error --prefix ui
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
 
+# Python's packages and the page's come side by side.
+MAKEFLAGS += --jobs=2
+
 .PHONY: run setup test test-quick lint format bench docs types lock clean
 
 run: setup
@@ -29,10 +32,13 @@ $(VENV)/.setup: $(VENV)/.venv pyproject.toml locks/default.lock locks/model.lock
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.setup locks/dev.lock
+$(VENV)/.dev: $(VENV)/.setup $(VENV)/.node locks/dev.lock
 	$(PIP) install --no-deps --require-hashes -r locks/dev.lock
 	@touch $@
 
+ifneq ($(NODE_OK),yes)
+$(VENV)/.node: $(VENV)/.setup # one pip at a time in an environment
+endif
 $(VENV)/.node: $(VENV)/.venv locks/node.lock
 ifneq ($(NODE_OK),yes)
 	$(PIP) install --no-deps --require-hashes -r locks/node.lock

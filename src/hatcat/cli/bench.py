@@ -13,7 +13,7 @@ from hatcat.settings import load_settings
 
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer rounds: done in under 45 seconds.")] = False,
-    rounds: Annotated[int | None, typer.Option(min=1, help="Alternating rounds (15; quick: 5).")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Alternating rounds (20; quick: 8).")] = None,
     model: ModelOption = None, pack: PackOption = None, threads: ThreadsOption = None, as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Speed plain and watched, alternating in one run: decoding, prompts, first token; and memory."""
@@ -23,11 +23,11 @@ def bench(
     loaded = load(load_settings(model=model, pack=pack, threads=threads), report)
     if loaded.lenses is None:
         raise NotFound(loaded.problem or "no lenses for this model yet: `hatcat train`")
-    count = rounds or (5 if quick else 15)
+    count = rounds or (8 if quick else 20)
     found: dict[str, Any] = {}
     with progress("measuring") as bar:
         task = bar.add_task("rounds", total=count)
-        for step in run(loaded, rounds=count, tokens=48 if quick else 96, prompt_tokens=192 if quick else 384):
+        for step in run(loaded, rounds=count, tokens=64 if quick else 96, prompt_tokens=192 if quick else 384):
             if isinstance(step, dict):
                 found = step
             else:

@@ -131,6 +131,9 @@ async def _serve(settings: Settings, sockets: list[socket.socket], *, open_page:
     try:
         await runtime.ready()
     except EngineError as error:
+        if server.should_exit:  # interrupted while the model was loading
+            await serving
+            return None
         server.should_exit = True
         await serving
         return error.message
