@@ -73,7 +73,7 @@ def test_what_is_no_archive_leaves_nothing(content: bytes, reason: str, tmp_path
 def test_an_archive_of_something_else(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as out:
         out.writestr("readme.txt", "hello")
-    with pytest.raises(PackError, match="holds no lenses.json"):
+    with pytest.raises(PackError, match=r"holds no lenses\.json"):
         transfer.pull(str(tmp_path / "other.zip"), tmp_path / "cache")
 
 
