@@ -179,6 +179,8 @@ def test_wrong_use_is_said_plainly(tmp_path: Path) -> None:
     assert "no-such-pack" in refusal("score", "--text", "x", "--pack", "no-such-pack")
     assert "decepton" in refusal("score", "--text", "x", "--watch", "decepton")
     assert "port" in refusal("serve", HATCAT_PORT="99999")
+    assert "no-such-model" in refusal("serve", "--model", "no-such-model")
+    assert "no-such-pack" in refusal("serve", "--pack", "no-such-pack")
     assert "both" in refusal("serve", "--port", "9001", "--ui-port", "9001")
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(b"GGUF" + bytes(100))

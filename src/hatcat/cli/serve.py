@@ -39,12 +39,10 @@ def up(
 ) -> None:  # fmt: skip
     """Fetch what is missing, start the server and open the page."""
     from hatcat.engines.gpu import gpu_hint
-    from hatcat.engines.models import find_model
 
     settings = _settings(locals())
     if hint := gpu_hint():
         report(hint)
-    find_model(settings.model, settings.cache, report)
     _run(settings, open_page=not no_open and not no_ui and sys.stdout.isatty())
 
 
@@ -79,8 +77,12 @@ def _settings(flags: dict[str, Any]) -> Settings:
 
 
 def _run(settings: Settings, *, open_page: bool) -> None:
+    from hatcat.engines.models import find_model
+    from hatcat.monitor.load import load_concepts
     from hatcat.server.app import page_folder
 
+    load_concepts(settings)  # what is wrong with a name or a file is said here, before anything is started
+    find_model(settings.model, settings.cache, report)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     sockets = [listen(settings.host, settings.port, "--port")]
