@@ -121,6 +121,7 @@ def test_a_broken_pack_is_a_no_with_its_line(tmp_path: Path) -> None:
     assert not found["valid"] and "line 5" in found["reason"]
 
 
+@pytest.mark.slow
 def test_lenses_travel_as_a_zip_file(tmp_path: Path) -> None:
     away = tmp_path / "core.zip"
     assert hatcat("packs", "push", "core", str(away)).returncode == 0
@@ -174,6 +175,7 @@ def test_bench_quick_compares_within_a_run() -> None:
     assert found["machine"]["cpu"]
 
 
+@pytest.mark.slow
 def test_wrong_use_is_said_plainly(tmp_path: Path) -> None:
     assert "no-such-model" in refusal("score", "--text", "x", "--model", "no-such-model")
     assert "no-such-pack" in refusal("score", "--text", "x", "--pack", "no-such-pack")

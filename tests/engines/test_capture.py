@@ -39,6 +39,7 @@ def report(name: str, similarity: np.ndarray, layers: tuple[int, ...]) -> None:
         print(f"{name}, {what}: cosine to the oracle mean {values.mean():.5f}, min {values.min():.5f}")  # noqa: T201
 
 
+@pytest.mark.slow
 def test_layer_inputs_agree_with_numpy(engine: LlamaEngine) -> None:
     assert engine.info.capture == "layer-input"
     similarity = agreement(engine, engine._path)
@@ -78,6 +79,7 @@ def test_layers_come_in_the_order_asked_for(engine: LlamaEngine) -> None:
         np.testing.assert_array_equal(engine.read(ids, [layer])[:, 0], together[:, i])
 
 
+@pytest.mark.slow
 def test_a_text_longer_than_one_batch_keeps_its_rows(engine: LlamaEngine) -> None:
     """The last rows of a text that takes two forward passes are those of its own tokens."""
     ids = (engine.tokenize(TEXT) * 9)[:140]

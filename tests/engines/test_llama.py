@@ -110,6 +110,7 @@ def test_a_stop_string_ends_the_text_before_it(engine: LlamaEngine) -> None:
         assert generate(engine, prompt, 40, stop=(stop,)).text == whole[: whole.index(stop)]
 
 
+@pytest.mark.slow
 def test_an_answer_may_fill_the_context_to_its_end(engine: LlamaEngine) -> None:
     small = LlamaEngine(engine._path, name="small", source="", context=64, threads=1)
     try:
@@ -177,11 +178,13 @@ def test_the_same_seed_gives_the_same_text(engine: LlamaEngine, story: list[int]
     assert generate(engine, story, sampling=sampling).ids == generate(engine, story, sampling=sampling).ids
 
 
+@pytest.mark.slow
 def test_other_seeds_and_no_seed_give_other_texts(engine: LlamaEngine, story: list[int]) -> None:
     texts = [generate(engine, story, 8, sampling=Sampling(temperature=1.5, seed=s)).text for s in (1, 2, None, None)]
     assert len(set(texts)) == 4
 
 
+@pytest.mark.slow
 def test_a_higher_temperature_is_less_likely_text(engine: LlamaEngine, story: list[int]) -> None:
     def mean_logprob(temperature: float) -> float:
         sampling = Sampling(temperature=temperature, top_k=0, top_p=1, min_p=0, seed=3)

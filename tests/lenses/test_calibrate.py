@@ -135,6 +135,7 @@ def test_answers_are_generated_once_and_kept(engine: LlamaEngine, tmp_path: Path
     assert kept.read_text() == "[9, 9, 9]\n" + lines[1]
 
 
+@pytest.mark.slow
 def test_whoever_waits_goes_first_and_changes_nothing(
     engine: LlamaEngine, tmp_path: Path, uncalibrated: Callable[[], LensPack]
 ) -> None:

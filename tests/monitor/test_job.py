@@ -57,6 +57,7 @@ def test_the_order_of_events(engine: LlamaEngine, monitor: Monitor) -> None:
     assert not any(key in event for event in found for key in ("tokens", "alerts", "summary", "logprobs"))
 
 
+@pytest.mark.slow
 def test_two_choices_one_after_the_other(engine: LlamaEngine, monitor: Monitor) -> None:
     fields: dict[str, Any] = {"n": 2, "sampling": {"temperature": 1.5, "seed": 5}, "watch": TOKENS}
     found = events(engine, monitor, **fields)

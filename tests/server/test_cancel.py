@@ -102,6 +102,7 @@ def test_a_client_that_stalls_holds_up_nobody_for_ever(server: Server) -> None:
         assert b"[DONE]" in read_until(stalled, b"[DONE]")
 
 
+@pytest.mark.slow
 def test_all_who_wait_are_answered(server: Server) -> None:
     def ask(number: int) -> str:
         with server.http() as http:

@@ -37,6 +37,7 @@ def stream_until(http: httpx.Client, killer: Any) -> list[dict[str, Any] | str]:
     return found
 
 
+@pytest.mark.slow
 def test_the_life_of_a_server(tmp_path: Path) -> None:
     with launch(tmp_path) as server:
         worker_killed_in_a_stream(server)

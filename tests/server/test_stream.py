@@ -58,6 +58,7 @@ def test_a_get_gets_no_stream(http: httpx.Client, stream: bool) -> None:
     assert http.get(PATH, params={"stream": stream}).status_code == 405
 
 
+@pytest.mark.slow
 def test_a_silent_stream_is_kept_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the engine works on a long prompt, comments say that the line is not dead, and clients skip them."""
     monkeypatch.setattr(supervisor, "_HEARTBEAT", 0.05)
