@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hatcat.engines import gpu
+from hatcat.engines import gpu, llama_api
 
 
 @pytest.mark.parametrize("index", ["cu128", "rocm-7.2.4", "vulkan"])
@@ -20,7 +20,7 @@ def test_the_hint_is_one_command_that_installs_the_same_release(monkeypatch: pyt
 
 def test_the_release_in_the_hint_is_the_one_that_is_pinned() -> None:
     pinned = (Path(__file__).parents[2] / "pyproject.toml").read_text()
-    assert f'"{gpu.CARRIER}"' in pinned
+    assert f'"{llama_api.CARRIER}"' in pinned
 
 
 def test_without_a_gpu_there_is_no_hint(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from hatcat.cli.output import (
     plain,
     print_line,
     report,
+    show_alerts,
     stdout,
     style_of,
 )
@@ -104,10 +105,7 @@ def _show_summary(event: dict[str, Any]) -> None:
     shown = " · ".join(f"{c['id']} {percent(c['mean'])}" for c in summary["concepts"])
     line = shown or summary.get("reason") or ""
     stdout.print(f"\n[{summary['monitor']}] {line}", style="dim", markup=False)
-    for alert in event["alerts"]:
-        stdout.print(
-            f"alert: {alert['id']} from token {alert['first_token']} (p = {alert['p']:.4f})", style="bold yellow"
-        )
+    show_alerts(event["alerts"])
 
 
 def watch(

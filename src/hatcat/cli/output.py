@@ -65,6 +65,14 @@ def progress(title: str) -> Iterator[Progress]:
         yield bar
 
 
+def show_alerts(alerts: list[dict[str, Any]]) -> None:
+    """A line an alert."""
+    for alert in alerts:
+        stdout.print(
+            f"alert: {alert['id']} from token {alert['first_token']} (p = {alert['p']:.4f})", style="bold yellow"
+        )
+
+
 def percent(value: float) -> str:
     """A percentile for people."""
     return f"{value:.2f}" if value > 99 else f"{value:.0f}"

@@ -45,12 +45,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """A pack's lenses: concepts, how many are good, size, cost of training."""
-    settings = load_settings()
-    chosen = [f for f in store.every(settings.cache) if f.name == name] or _folder(name)
-    if not chosen:
-        concepts.find(name, [settings.cache / "packs"])  # says what packs there are
-        raise NotFound(f"no lenses are trained for the pack {name!r}: `hatcat train --pack {name}`")
-    facts = store.facts(chosen[0], cards=full)
+    facts = store.facts(_lenses(name), cards=full)
     if as_json:
         print_json(facts)
         return
@@ -91,11 +86,7 @@ def push(
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Carry a trained lens pack away: to a file, or to the Hugging Face hub."""
-    settings = load_settings()
-    chosen = [f for f in store.every(settings.cache) if f.name == name] or _folder(name)
-    if not chosen:
-        raise NotFound(f"no lenses are trained for the pack {name!r}")
-    where = transfer.push(chosen[0], target)
+    where = transfer.push(_lenses(name), target)
     print_json({"pushed": where}) if as_json else print(f"{name} is in {where}")
 
 
@@ -110,5 +101,13 @@ def pull(
     print_json(facts) if as_json else print(f"{facts['pack']} for {facts['model']} is in {folder}")
 
 
-def _folder(name: str) -> list[Path]:
-    return [Path(name)] if (Path(name) / "lenses.json").is_file() else []
+def _lenses(name: str) -> Path:
+    """The folder of a lens pack by name or path. Raises NotFound saying what packs there are or how to train one."""
+    settings = load_settings()
+    for folder in store.every(settings.cache):
+        if folder.name == name:
+            return folder
+    if (Path(name) / "lenses.json").is_file():
+        return Path(name)
+    concepts.find(name, [settings.cache / "packs"])
+    raise NotFound(f"no lenses are trained for the pack {name!r}: `hatcat train --pack {name}`")

@@ -21,6 +21,7 @@ from hatcat.cli.output import (
     print_json,
     print_line,
     report,
+    show_alerts,
     stdout,
     style_of,
 )
@@ -36,7 +37,7 @@ def score(
 ) -> None:  # fmt: skip
     """Read a text (or each line of a JSON Lines file) and print the concepts at every token."""
     from hatcat.monitor.load import load
-    from hatcat.monitor.monitor import Options
+    from hatcat.monitor.monitor import Options, given_ids
     from hatcat.monitor.monitor import score as read
 
     given: dict[str, Any] = {"text": text if text is not None or file is not None else sys.stdin.read()}
@@ -46,10 +47,7 @@ def score(
         report(loaded.problem or f"no lenses for this model yet: `hatcat train --pack {loaded.concepts.header.name}`")
     options = Options("tokens", top, tuple(watch or ()))
     for item in items:
-        if item.get("messages") is not None:
-            ids = loaded.engine.chat(item["messages"])
-        else:
-            ids = loaded.engine.tokenize(item["text"], bos=False)
+        ids = given_ids(loaded.engine, item.get("text"), item.get("messages"))
         result = read(loaded.engine, loaded.monitor, ids, options)
         if file is not None:
             print_line(result)
@@ -89,7 +87,4 @@ def _show(result: dict[str, Any]) -> None:
         stdout.print(
             f"{token['index']:4d} [{style_of(strongest) or 'none'}]{name:<16}[/] {escape(shown)}", soft_wrap=True
         )
-    for alert in result["alerts"]:
-        stdout.print(
-            f"alert: {alert['id']} from token {alert['first_token']} (p = {alert['p']:.4f})", style="bold yellow"
-        )
+    show_alerts(result["alerts"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import SecretStr
 
 from hatcat.cli.output import ModelOption, PackOption, ThreadsOption, report, stderr
 from hatcat.errors import EngineError, InvalidRequest
@@ -59,8 +60,7 @@ def serve(
 def _settings(flags: dict[str, Any]) -> Settings:
     """Settings from a command's flags. A server that others can reach needs a key: one is made and shown once."""
     names = ("model", "pack", "host", "port", "ui_port", "context", "threads", "cache", "public_url", "no_auth")
-    given = {name: flags[name] for name in names}
-    settings = load_settings(**given, cors_origins=flags["cors_origin"])
+    settings = load_settings(**{name: flags[name] for name in names}, cors_origins=flags["cors_origin"])
     if flags["no_ui"]:
         settings = settings.model_copy(update={"ui_port": None})
     if settings.ui_port == settings.port:
@@ -70,9 +70,7 @@ def _settings(flags: dict[str, Any]) -> Settings:
         stderr.print("Others can reach this server, so it needs a key. This one is shown once:", style="bold")
         stderr.print(f"  {key}", markup=False, soft_wrap=True)
         stderr.print("Keep it in HATCAT_API_KEY to use it again.", style="dim")
-        settings = load_settings(**given, cors_origins=flags["cors_origin"], api_key=key).model_copy(
-            update={"ui_port": settings.ui_port}
-        )
+        settings = settings.model_copy(update={"api_key": SecretStr(key)})
     return settings
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from hatcat.engines import llama_api
 from hatcat.errors import HatcatError
 
-CARRIER = "xllamacpp==2026.10.11549"
 _INDEX = "https://xorbitsai.github.io/xllamacpp/whl"
 
 
@@ -24,7 +23,9 @@ def gpu_hint() -> str | None:
     except HatcatError:
         return None  # the library itself is the problem, and is reported as such
     kind, index = seen
-    install = f"{sys.executable} -m pip install --force-reinstall --no-deps {CARRIER} --index-url {_INDEX}/{index}"
+    install = (
+        f"{sys.executable} -m pip install --force-reinstall --no-deps {llama_api.CARRIER} --index-url {_INDEX}/{index}"
+    )
     return f"{kind} is here, but llama.cpp is the CPU build. To use it: {install}"
 
 

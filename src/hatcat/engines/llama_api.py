@@ -23,12 +23,13 @@ import cffi
 from hatcat.errors import EngineError
 
 BUILD = "b11549"
+# The wheel that carries this build.
+CARRIER = "xllamacpp==2026.10.11549"
 
 _CDEF = """
 typedef int32_t llama_token;
 typedef int32_t llama_pos;
 typedef int32_t llama_seq_id;
-typedef ... llama_opaque;
 typedef bool (*eval_callback)(void * tensor, bool ask, void * user_data);
 typedef bool (*abort_callback)(void * data);
 typedef bool (*progress_callback)(float progress, void * user_data);
@@ -122,17 +123,14 @@ void llama_model_free(void * model);
 void * llama_init_from_model(void * model, struct llama_context_params params);
 void llama_free(void * ctx);
 
-uint32_t llama_n_ctx(const void * ctx);
 void * llama_get_memory(const void * ctx);
 void llama_memory_clear(void * mem, bool data);
-bool llama_memory_seq_rm(void * mem, llama_seq_id seq, llama_pos p0, llama_pos p1);
 
 const void * llama_model_get_vocab(const void * model);
 int32_t llama_model_n_ctx_train(const void * model);
 int32_t llama_model_n_embd(const void * model);
 int32_t llama_model_n_layer(const void * model);
 uint64_t llama_model_size(const void * model);
-uint64_t llama_model_n_params(const void * model);
 int32_t llama_model_desc(const void * model, char * buf, size_t size);
 int32_t llama_model_meta_val_str(const void * model, const char * key, char * buf, size_t size);
 const char * llama_model_chat_template(const void * model, const char * name);
@@ -141,10 +139,8 @@ bool llama_model_has_decoder(const void * model);
 
 int32_t llama_vocab_n_tokens(const void * vocab);
 bool llama_vocab_is_eog(const void * vocab, llama_token token);
-bool llama_vocab_is_control(const void * vocab, llama_token token);
 llama_token llama_vocab_bos(const void * vocab);
 llama_token llama_vocab_eos(const void * vocab);
-bool llama_vocab_get_add_bos(const void * vocab);
 int32_t llama_tokenize(const void * vocab, const char * text, int32_t text_len, llama_token * tokens,
                        int32_t n_tokens_max, bool add_special, bool parse_special);
 int32_t llama_token_to_piece(const void * vocab, llama_token token, char * buf, int32_t length, int32_t lstrip,
@@ -156,7 +152,6 @@ void llama_set_n_threads(void * ctx, int32_t n_threads, int32_t n_threads_batch)
 float * llama_get_logits_ith(void * ctx, int32_t i);
 
 void llama_sampler_free(void * smpl);
-void llama_sampler_accept(void * smpl, llama_token token);
 void * llama_sampler_chain_init(struct llama_sampler_chain_params params);
 void llama_sampler_chain_add(void * chain, void * smpl);
 void * llama_sampler_init_greedy(void);
@@ -179,7 +174,7 @@ float * _Z30llama_get_embeddings_layer_inpP13llama_contextj(void * ctx, uint32_t
 """
 
 ffi: Any = cffi.FFI()
-ffi.cdef(_CDEF.replace("typedef ... llama_opaque;\n", ""))
+ffi.cdef(_CDEF)
 
 # What the library of this build fills in by itself. n_threads is left out (it follows the machine in some builds).
 _CONTEXT_DEFAULTS: dict[str, Any] = {
@@ -242,7 +237,7 @@ def check_layout(lib: Any) -> None:
     if wrong:
         raise EngineError(
             f"{library_path()} is not the llama.cpp this version of hatcat was written for ({BUILD}): "
-            f"{'; '.join(wrong[:4])}. Install the pinned wheel (`pip install xllamacpp==2026.10.11549`) or "
+            f"{'; '.join(wrong[:4])}. Install the pinned wheel (`pip install {CARRIER}`) or "
             f"point HATCAT_LLAMA_LIB to a build of {BUILD}"
         )
 

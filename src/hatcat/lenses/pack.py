@@ -7,7 +7,7 @@ The text lens reads the same way from the token embeddings alone (layer -1): wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class Header(BaseModel):
     concepts: list[str] = Field(min_length=1)
     cards: list[Card]
     runtimes: dict[str, dict[str, Any]]
-    trained: dict[str, Any] = field(default_factory=dict)
+    trained: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass

@@ -1,9 +1,10 @@
 """Divergence, first look: where the activation of a concept is rarer than the words explain.
 
-At every token the largest gap over the watched concepts becomes a p-value against benign tokens. Over an answer the
-largest smoothed gap of each block of tokens becomes a p-value: benign answers' blocks give the distribution of the
-maximum over the same concepts. Since an alert may be raised at any block, block k pays k·(k+1): the shares 1/(k·(k+1))
-of the promised rate sum to 1 over blocks without end (alpha spending), so the rate holds for answers of any length.
+At every token the largest gap over all concepts becomes a p-value against benign tokens. Over an answer the largest
+smoothed gap of the watched concepts in each block of tokens becomes a p-value: benign answers' blocks give the
+distribution of the maximum over the same concepts. Since an alert may be raised at any block, block k pays k·(k+1):
+the shares 1/(k·(k+1)) of the promised rate sum to 1 over blocks without end (alpha spending), so the rate holds for
+answers of any length.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from hatcat.lenses.percentile import GRID
 
 @dataclass(frozen=True, slots=True)
 class TokenGap:
-    """The watched concept (index) with the largest gap at a token, and how rare such a gap is."""
+    """The concept (index) with the largest gap at a token, and how rare such a gap is."""
 
     concept: int
     activation: float
@@ -31,7 +32,7 @@ class TokenGap:
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """The largest smoothed gap of an answer so far: concept (index), token where it was reached, p-value."""
+    """The rarest smoothed gap of an answer so far: concept (index), token where it was reached, p-value."""
 
     concept: int
     token: int

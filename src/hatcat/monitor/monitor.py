@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ class Options:
 
 
 class Monitor:
-    """Reads one model with one lens pack. ``reason`` says why readings are not calibrated, if they are not."""
+    """Reads one model with one lens pack, if it has one, calibrated for one runtime, if it is."""
 
     def __init__(self, engine_name: str, runtime: str, pack: ConceptPack | None, lenses: LensPack | None) -> None:
         self.engine = engine_name
@@ -89,6 +89,11 @@ class Monitor:
         """What alerts are about unless a request says: the concepts tagged ``safety``, or all where none is."""
         safety = [self._index[c.id] for c in self.pack or () if "safety" in c.tags and c.id in self._index]
         return safety or list(range(len(self._index)))
+
+
+def given_ids(engine: Engine, text: str | None, messages: Sequence[Mapping[str, Any]] | None) -> list[int]:
+    """Token ids of what is to be read: a conversation under the model's template, or else a bare text."""
+    return engine.chat(messages) if messages is not None else engine.tokenize(text or "", bos=False)
 
 
 def score(engine: Engine, monitor: Monitor, token_ids: Sequence[int], options: Options) -> dict[str, Any]:

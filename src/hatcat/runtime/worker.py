@@ -26,7 +26,7 @@ from hatcat.lenses.pack import LensPack
 from hatcat.lenses.train import Training
 from hatcat.monitor.job import Job, run
 from hatcat.monitor.load import load, monitor_of
-from hatcat.monitor.monitor import Options, score
+from hatcat.monitor.monitor import Options, given_ids, score
 from hatcat.runtime.channel import WorkerChannel, error_message
 from hatcat.settings import Settings
 
@@ -111,10 +111,7 @@ class Worker:
                 self._channel.send({"id": number, **event})
 
     def _score(self, message: dict[str, Any]) -> dict[str, Any]:
-        if message.get("messages") is not None:
-            ids = self._engine.chat(message["messages"])
-        else:
-            ids = self._engine.tokenize(message["text"], bos=False)
+        ids = given_ids(self._engine, message["text"], message["messages"])
         return score(self._engine, self._monitor, ids, Options(**message["watch"]))
 
     def _use(self, lenses: LensPack) -> None:
@@ -206,12 +203,10 @@ def main(fd: int, settings: dict[str, Any]) -> int:
     try:
         worker.start()
     except HatcatError as error:
-        channel.send({"id": 0, "event": "fatal", **{k: v for k, v in error_message(error).items() if k != "event"}})
+        channel.send({**error_message(error), "id": 0, "event": "fatal"})
         return 3
     except MemoryError:
-        channel.send(
-            {"id": 0, "event": "fatal", **{**error_message(EngineError("not enough memory")), "event": "fatal"}}
-        )
+        channel.send({**error_message(EngineError("not enough memory")), "id": 0, "event": "fatal"})
         return 3
     worker.serve()
     return 0
